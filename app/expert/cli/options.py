@@ -1,0 +1,53 @@
+"""Command-line options that several verbs share, each defined once."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from expert.config import Config
+
+
+def parser(verb: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of one verb."""
+    made = argparse.ArgumentParser(f"expert {verb}", description=description, allow_abbrev=False)
+    made.add_argument("--debug", action="store_true", help="show a traceback on errors")
+    return made
+
+
+def add_json(target: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    target.add_argument("--json", action="store_true", help="print JSON; errors too, on stderr")
+
+
+def add_model(target: argparse.ArgumentParser) -> None:
+    """Add `-m`."""
+    target.add_argument(
+        "-m", "--model", metavar="NAME", help="base model: a name or a GGUF file (default: pocket)"
+    )
+
+
+def add_engine(target: argparse.ArgumentParser) -> None:
+    """Add how the model is placed and sized."""
+    group = target.add_argument_group("machine")
+    group.add_argument("--context", type=positive, metavar="N", help="tokens of context")
+    group.add_argument("--threads", type=positive, metavar="N", help="CPU threads")
+    group.add_argument("--gpu-layers", type=int, metavar="N", help="layers on the GPU (-1: all)")
+    group.add_argument(
+        "--kv-type", choices=("f32", "f16", "q8_0", "q4_0"), help="type of the KV cache"
+    )
+
+
+def positive(text: str) -> int:
+    """Parse a whole number above zero."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def config(arguments: argparse.Namespace) -> "Config":
+    """Return the settings in force for this command line."""
+    from expert.config import load_config  # after the options were right: it parses TOML
+
+    names = ("model", "context", "threads", "gpu_layers", "kv_type")
+    return load_config({name: getattr(arguments, name, None) for name in names})

@@ -1,0 +1,204 @@
+"""A context: the KV cache of several sequences, and the step that computes with it."""
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from expert.engine import library
+from expert.engine.hardware import cores
+from expert.engine.model import Model
+from expert.engine.options import ContextOptions, RopeScaling
+from expert.errors import ResourceError, UsageError
+
+_GGML_TYPES = {"f32": 0, "f16": 1, "q8_0": 8, "q4_0": 2}
+_FLASH = {"auto": -1, "off": 0, "on": 1}
+_ROPE_KINDS = {"model": -1, "none": 0, "linear": 1, "yarn": 2}
+
+
+class Cancelled(Exception):
+    """A step was stopped on request; the KV cache holds what was there before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The next tokens of one sequence, as a part of a step."""
+
+    sequence: int
+    position: int
+    """Where the first of *tokens* stands in its sequence."""
+    tokens: Sequence[int]
+    outputs: int = 0
+    """How many of the last tokens need logits."""
+
+
+class Context:
+    """One KV cache on a model. Not safe for several threads, except for `cancel`.
+
+    Raises:
+        ResourceError: llama.cpp could not allocate it.
+    """
+
+    def __init__(self, model: Model, options: ContextOptions) -> None:
+        self.model = model
+        self.options = options
+        self._lib = model.lib
+        self._abort = ctypes.create_string_buffer(2)
+        self._handle = self._open(options)
+        self._batch = self._lib.llama_batch_init(options.batch, 0, 1)
+        self._memory = self._lib.llama_get_memory(self._handle)
+        self.size: int = self._lib.llama_n_ctx_seq(self._handle)
+        """Tokens one sequence can hold."""
+        model.adopt(self)
+
+    def _open(self, options: ContextOptions) -> Any:
+        lib = self._lib
+        params = lib.llama_context_default_params()
+        params.n_ctx = options.size
+        params.n_seq_max = options.sequences
+        params.n_batch = options.batch
+        params.n_ubatch = min(options.micro_batch, options.batch)
+        params.n_outputs_max = min(options.outputs_max, options.batch)
+        params.n_threads = params.n_threads_batch = options.threads or cores()
+        params.type_k = params.type_v = _GGML_TYPES[options.kv_type]
+        params.flash_attn_type = _FLASH[options.flash_attention]
+        params.kv_unified = False
+        params.no_perf = True
+        _set_rope(params, options.rope)
+        # llama.cpp asks this callback after every operation, too often for Python. The C
+        # function strlen answers "stop" exactly when the flag's first byte is not zero.
+        strlen = ctypes.cast(ctypes.CDLL(None).strlen, lib.ggml_abort_callback)
+        params.abort_callback = self._strlen = strlen
+        params.abort_callback_data = ctypes.cast(self._abort, ctypes.c_void_p)
+        library.recent_errors()
+        handle = lib.llama_init_from_model(self.model.handle, params)
+        if not handle:
+            raise ResourceError(
+                f"A context of {options.size} tokens could not be opened.",
+                library.recent_errors() or "llama.cpp gave no reason.",
+                "Ask for a smaller context, or a smaller KV type such as q8_0.",
+            )
+        return handle
+
+    @property
+    def handle(self) -> Any:
+        if not self._handle:
+            raise UsageError("The context is closed.", "", "Open a new one.")
+        return self._handle
+
+    def step(self, slices: Sequence[Slice]) -> list[range]:
+        """Compute one batch of sequences and return, for each slice, the rows of its logits.
+
+        Raises:
+            Cancelled: `cancel` was called; every sequence is as it was before.
+            ResourceError: the KV cache is full, or the computation failed.
+            UsageError: the batch is larger than the context was opened for.
+        """
+        rows = self._fill(slices)
+        status = self._lib.llama_decode(self.handle, self._batch)
+        if status != 0:
+            for part in slices:
+                self.forget(part.sequence, part.position)
+            self._fail(status)
+        return rows
+
+    def _fill(self, slices: Sequence[Slice]) -> list[range]:
+        batch = self._batch
+        total = sum(len(part.tokens) for part in slices)
+        outputs = sum(min(part.outputs, len(part.tokens)) for part in slices)
+        if not 0 < total <= self.options.batch or outputs > self.options.outputs_max:
+            raise UsageError(
+                f"A step of {total} tokens with {outputs} outputs is impossible here.",
+                f"This context takes 1 to {self.options.batch} tokens and at most "
+                f"{self.options.outputs_max} outputs a step.",
+                "Split the step, or open the context for more.",
+            )
+        index = 0
+        rows = []
+        for part in slices:
+            first_output = len(part.tokens) - part.outputs
+            for offset, token in enumerate(part.tokens):
+                batch.token[index] = token
+                batch.pos[index] = part.position + offset
+                batch.n_seq_id[index] = 1
+                batch.seq_id[index][0] = part.sequence
+                batch.logits[index] = offset >= first_output
+                index += 1
+            rows.append(range(index - min(part.outputs, len(part.tokens)), index))
+        batch.n_tokens = total
+        return rows
+
+    def _fail(self, status: int) -> None:
+        if status == 2:
+            raise Cancelled
+        reason = library.recent_errors()
+        if status == 1:
+            raise ResourceError(
+                "The context is full.",
+                reason or "No KV cells are left for the next tokens.",
+                "Ask for a larger context or a shorter conversation.",
+            )
+        raise ResourceError(
+            "llama.cpp failed to compute a step.",
+            reason or f"It returned status {status}.",
+            "Run `expert doctor`; if memory is short, use a smaller context.",
+        )
+
+    def logits(self, row: int) -> Any:
+        """Return a C float pointer to the logits of a *row* that the last step returned.
+
+        It is valid until the next step; shape (vocabulary,).
+        """
+        return self._lib.llama_get_logits_ith(self.handle, row)
+
+    def forget(self, sequence: int, start: int, end: int = -1) -> None:
+        """Drop the KV of a sequence's positions from *start* up to *end* (-1: all that follow)."""
+        self._lib.llama_memory_seq_rm(self._memory, sequence, start, end)
+
+    def shift(self, sequence: int, start: int, delta: int) -> None:
+        """Move the positions of a sequence from *start* on by *delta*."""
+        self._lib.llama_memory_seq_add(self._memory, sequence, start, -1, delta)
+
+    def cancel(self) -> None:
+        """Stop the running step, from any thread; it raises `Cancelled` at its next operation."""
+        self._abort[0] = b"\x01"
+
+    def resume(self) -> None:
+        """Allow steps again after `cancel`."""
+        self._abort[0] = b"\x00"
+
+    def close(self) -> None:
+        """Free the KV cache and the compute buffers."""
+        if self._handle:
+            self._lib.llama_batch_free(self._batch)
+            self._lib.llama_free(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _set_rope(params: Any, rope: RopeScaling) -> None:
+    params.rope_scaling_type = _ROPE_KINDS[rope.kind]
+    if rope.factor is not None:
+        params.rope_freq_scale = 1.0 / rope.factor
+    settings = {
+        "rope_freq_base": rope.base,
+        "yarn_orig_ctx": rope.original_context,
+        "yarn_ext_factor": rope.extrapolation,
+        "yarn_attn_factor": rope.attention,
+        "yarn_beta_fast": rope.beta_fast,
+        "yarn_beta_slow": rope.beta_slow,
+    }
+    for name, value in settings.items():
+        if value is not None:
+            setattr(params, name, value)

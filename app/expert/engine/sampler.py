@@ -1,0 +1,59 @@
+"""Choosing the next token from the logits: llama.cpp's own samplers in a fixed order."""
+
+from typing import Any
+
+from expert.engine.context import Context
+from expert.types import Sampling
+
+
+class Sampler:
+    """A chain of repetition penalty, top-k, top-p, min-p, temperature and the draw itself.
+
+    Sources: nucleus sampling (Holtzman et al. 2019, arXiv:1904.09751), min-p (Nguyen et al.
+    2024, arXiv:2407.01082), repetition penalty (Keskar et al. 2019, arXiv:1909.05858).
+    """
+
+    def __init__(self, lib: Any, vocabulary_size: int, sampling: Sampling) -> None:
+        self._lib = lib
+        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        self._handle = chain
+        for part in _parts(lib, vocabulary_size, sampling):
+            lib.llama_sampler_chain_add(chain, part)
+
+    def accept(self, token: int) -> None:
+        """Count *token* among the recent ones, as the prompt's tokens are."""
+        self._lib.llama_sampler_accept(self._handle, token)
+
+    def sample(self, context: Context, row: int) -> int:
+        """Draw a token from the logits of *row*, and count it among the recent ones."""
+        return int(self._lib.llama_sampler_sample(self._handle, context.handle, row))
+
+    def close(self) -> None:
+        """Free the chain and its parts."""
+        if self._handle:
+            self._lib.llama_sampler_free(self._handle)
+            self._handle = None
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _parts(lib: Any, vocabulary_size: int, sampling: Sampling) -> list[Any]:
+    parts = []
+    if sampling.repeat_penalty != 1.0 and sampling.repeat_last:
+        parts.append(
+            lib.llama_sampler_init_penalties(
+                vocabulary_size, sampling.repeat_last, sampling.repeat_penalty, 0.0, 0.0
+            )
+        )
+    if sampling.temperature <= 0:
+        return [*parts, lib.llama_sampler_init_greedy()]
+    if sampling.top_k > 0:
+        parts.append(lib.llama_sampler_init_top_k(sampling.top_k))
+    if sampling.top_p < 1.0:
+        parts.append(lib.llama_sampler_init_top_p(sampling.top_p, 1))
+    if sampling.min_p > 0.0:
+        parts.append(lib.llama_sampler_init_min_p(sampling.min_p, 1))
+    parts.append(lib.llama_sampler_init_temp(sampling.temperature))
+    parts.append(lib.llama_sampler_init_dist(sampling.seed & 0xFFFFFFFF))
+    return parts

@@ -1,0 +1,5 @@
+"""Base models: which ones are on this machine, and what they are called."""
+
+from expert.models.local import BaseModel, find_model, local_models
+
+__all__ = ["BaseModel", "find_model", "local_models"]

@@ -1,0 +1,139 @@
+"""The small types of the main path: what is asked, how to sample, what happens, what came out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+KVType: TypeAlias = Literal["f32", "f16", "q8_0", "q4_0"]
+Finish: TypeAlias = Literal["stop", "length", "cancelled", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen; temperature 0 means greedy."""
+
+    temperature: float = 0.0
+    top_k: int = 0
+    """Keep the k likeliest tokens; 0 keeps all."""
+    top_p: float = 1.0
+    """Keep the smallest set of tokens with this total probability."""
+    min_p: float = 0.0
+    """Keep tokens at least this probable, relative to the likeliest."""
+    repeat_penalty: float = 1.0
+    """Divide the logits of recent tokens by this; 1 changes nothing."""
+    repeat_last: int = 64
+    """How many recent tokens the penalty looks at."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to the assistant; None leaves a choice to the model's own defaults."""
+
+    messages: Sequence[Message]
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    think: bool = False
+    logprobs: int | None = None
+    """Report this many likeliest alternatives of each token; 0 reports the token's own alone."""
+    truncate: bool = False
+    """Drop the oldest turns of a conversation that does not fit, instead of refusing it."""
+    timeout: float | None = None
+    """Seconds until the answer is cut short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will answer a request, and how; made before anything is computed."""
+
+    sampling: Sampling
+    max_tokens: int
+    reason: str
+    """Why this plan, in words for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token with its natural-log probability before any sampling filter."""
+
+    token: int
+    text: bytes
+    logprob: float
+    alternatives: tuple["TokenLogprob", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds and token counts of one generation."""
+
+    load_s: float = 0.0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens whose KV was already there."""
+    answer_tokens: int = 0
+
+    @property
+    def prefill_tokens_per_s(self) -> float:
+        return (self.prompt_tokens - self.cached_tokens) / self.prefill_s if self.prefill_s else 0.0
+
+    @property
+    def decode_tokens_per_s(self) -> float:
+        # The first token comes from the prefill's own logits.
+        return (self.answer_tokens - 1) / self.decode_s if self.decode_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer and everything needed to repeat it."""
+
+    text: str
+    reasoning: str
+    finish: Finish
+    sampling: Sampling
+    model: Path
+    timings: Timings
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the user should know that is not part of the answer."""
+
+    text: str
+    level: Literal["info", "warning"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Newly generated whole characters, of the answer or of the reasoning before it."""
+
+    text: str
+    reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last event of a generation."""
+
+    answer: Answer = field()
+
+
+Event: TypeAlias = Notice | Delta | Done
