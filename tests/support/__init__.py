@@ -1,0 +1,1 @@
+"""Builders, peers and hostile inputs shared by the tests."""
