@@ -1,5 +1,29 @@
 """Expert: an offline assistant with one resident base model and many experts."""
 
+from typing import TYPE_CHECKING, Any
+
 from expert._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from expert.errors import ExpertError
+    from expert.session import Conversation, Session
+    from expert.types import Answer, Message
+
+__all__ = ["Answer", "Conversation", "ExpertError", "Message", "Session", "__version__"]
+
+_HOMES = {
+    "Answer": "expert.types",
+    "Conversation": "expert.session",
+    "ExpertError": "expert.errors",
+    "Message": "expert.types",
+    "Session": "expert.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `expert version` pays for none."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'expert' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

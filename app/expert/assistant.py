@@ -1,29 +1,33 @@
-"""The main path: plan, render, generate, check and report, for every way of asking."""
+"""The main path: plan, render, attach and generate, for every way of asking."""
 
 import queue
 import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from expert.config import Config
-from expert.engine.engine import Engine, Stream
+from expert.engine.adapter_file import AdapterFile, read_adapter
+from expert.engine.engine import Engine
 from expert.engine.generation import Finished, Job, Piece
 from expert.engine.hardware import gpus
 from expert.engine.memory import check_memory
 from expert.engine.model import Model
 from expert.engine.options import ContextOptions, LoadOptions
-from expert.errors import ExpertError, InputTooLongError
+from expert.engine.stream import Stream
+from expert.errors import ExpertError, InputTooLongError, UsageError
 from expert.reasoning import ReasoningSplitter
 from expert.types import (
     Answer,
     Delta,
     Done,
     Event,
+    ExpertUse,
     Message,
     Notice,
     Plan,
@@ -35,6 +39,7 @@ from expert.types import (
 if TYPE_CHECKING:
     from expert.engine.template import ChatTemplate
 
+MAX_EXPERTS = 10
 _CELLS = 256  # llama.cpp allocates KV cells in steps of this
 
 
@@ -56,6 +61,8 @@ class Assistant:
         self._failure: BaseException | None = None
         self._load_s = 0.0
         self._placed = False
+        self._lock = threading.Lock()
+        self._users: dict[Engine, int] = {}
         self._loading = threading.Thread(target=self._load, name="expert-load", daemon=True)
         self._loading.start()
         self._template_kind = _import_template()
@@ -75,25 +82,28 @@ class Assistant:
         if dropped:
             yield Notice(f"The oldest {dropped} turns were dropped to fit the context.", "warning")
         plan = self._fit(plan, request, len(prompt), model)
-        engine = self._open_engine(len(prompt) + plan.max_tokens, model)
+        experts = self._attach(plan, model)
         job = Job(
             prompt,
             plan.sampling,
             plan.max_tokens,
-            request.stop,
-            request.logprobs,
+            experts=experts,
+            stop=request.stop,
+            logprobs=request.logprobs,
             overflow="shift" if request.truncate else "stop",
             keep=self._system_tokens(messages),
         )
-        yield from self._generate(engine, job, request, plan)
+        with self._engine_for(len(prompt) + plan.max_tokens, model) as engine:
+            yield from self._generate(engine, job, request)
 
     def _loaded(self) -> Model:
         self._loading.join()
         if self._failure:
             raise self._failure
         assert self._model
-        if self._template is None:
-            self._template = self._template_kind(self._model)
+        with self._lock:
+            if self._template is None:
+                self._template = self._template_kind(self._model)
         return self._model
 
     def _load(self) -> None:
@@ -122,7 +132,25 @@ class Assistant:
         """Decide who answers and how; for now it is always the base model itself."""
         sampling = choose_sampling(request, model)
         limit = request.max_tokens or self.config.max_tokens
-        return Plan(sampling, limit, "the base model answers")
+        reason = "you chose the experts" if request.experts else "the base model answers"
+        return Plan(sampling, limit, request.experts, reason)
+
+    def _attach(self, plan: Plan, model: Model) -> tuple[tuple[AdapterFile, float], ...]:
+        """Check the plan's adapters against the base; the engine loads them when they act.
+
+        Raises:
+            UsageError: there are more than can act together.
+            VerificationError: an adapter is damaged or made for another base.
+        """
+        if len(plan.experts) > MAX_EXPERTS:
+            raise UsageError(
+                f"{len(plan.experts)} experts cannot answer together.",
+                f"At most {MAX_EXPERTS} can.",
+                "Choose fewer.",
+            )
+        return tuple(
+            (read_adapter(choice.adapter, model.header), choice.scale) for choice in plan.experts
+        )
 
     def _render(self, request: Request, model: Model) -> tuple[Sequence[Message], list[int], int]:
         """Return the turns that are kept, their tokens, and how many turns were dropped.
@@ -162,23 +190,38 @@ class Assistant:
             f"Ask for at most {room} answer tokens, or shorten the input.",
         )
 
+    @contextmanager
+    def _engine_for(self, tokens: int, model: Model) -> Iterator[Engine]:
+        """Lend an engine with room for *tokens*; one that became too small ends with its users."""
+        with self._lock:
+            if self._engine is None or self._engine.context.size < min(tokens, self._limit(model)):
+                self._retire(self._engine)
+                self._engine = self._open_engine(tokens, model)
+            engine = self._engine
+            self._users[engine] = self._users.get(engine, 0) + 1
+        try:
+            yield engine
+        finally:
+            with self._lock:
+                self._users[engine] -= 1
+                if engine is not self._engine:
+                    self._retire(engine)
+
+    def _retire(self, engine: Engine | None) -> None:
+        if engine and not self._users.get(engine):
+            self._users.pop(engine, None)
+            engine.close()
+
     def _open_engine(self, tokens: int, model: Model) -> Engine:
-        """Return an engine with room for *tokens*, reopening a context that became too small."""
         limit = self._limit(model)
         size = self.config.context or min(limit, -(-tokens // _CELLS) * _CELLS)
-        if self._engine:
-            if self._engine.context.size >= min(tokens, limit):
-                return self._engine
+        if self._engine:  # a conversation that grew once will grow again
             size = min(limit, max(size, 2 * self._engine.context.size))
-            self._engine.close()
         options = ContextOptions(
-            size=size,
-            threads=self.config.threads,
-            kv_type=self.config.kv_type,
+            size=size, threads=self.config.threads, kv_type=self.config.kv_type
         )
         check_memory(model.header, options)
-        self._engine = Engine(model, options)
-        return self._engine
+        return Engine(model, options)
 
     def _system_tokens(self, messages: Sequence[Message]) -> int:
         """Return how many tokens of the prompt a context shift must keep."""
@@ -190,14 +233,14 @@ class Assistant:
         except ExpertError:  # some templates refuse a conversation without a user
             return 0
 
-    def _generate(self, engine: Engine, job: Job, request: Request, plan: Plan) -> Iterator[Event]:
+    def _generate(self, engine: Engine, job: Job, request: Request) -> Iterator[Event]:
         stream = engine.submit(job)
         parts = _Parts(ReasoningSplitter(inside=self._opens_reasoning(job.prompt)))
         try:
             for output in _until(stream, request.timeout):
                 if isinstance(output, Finished):
                     yield from parts.finish()
-                    yield Done(self._answer(output, parts, plan))
+                    yield Done(self._answer(output, parts, job))
                     return
                 yield from parts.push(output)
         except BaseException:
@@ -208,22 +251,27 @@ class Assistant:
         assert self._model
         return self._model.vocabulary.decode(prompt[-4:]).rstrip().endswith(b"<think>")
 
-    def _answer(self, output: Finished, parts: "_Parts", plan: Plan) -> Answer:
+    def _answer(self, output: Finished, parts: "_Parts", job: Job) -> Answer:
         return Answer(
             text="".join(parts.answer),
             reasoning="".join(parts.reasoning),
             finish=output.finish,
-            sampling=plan.sampling,
+            sampling=job.sampling,
             model=self._path,
             timings=replace(output.timings, load_s=self._load_s),
+            experts=tuple(ExpertUse(file.name, file.digest, s) for file, s in job.experts),
             logprobs=tuple(parts.logprobs),
         )
 
     def close(self) -> None:
         """Free the context and the weights."""
         self._loading.join()
-        if self._engine:
-            self._engine.close()
+        with self._lock:
+            engines = set(self._users) | ({self._engine} if self._engine else set())
+            for engine in engines:
+                engine.close()
+            self._users.clear()
+            self._engine = None
         if self._model:
             self._model.close()
 

@@ -47,14 +47,16 @@ def load_config(overrides: Mapping[str, Any] | None = None) -> Config:
     for name, text in _environment().items():
         values[name] = text
         _check({name: text}, f"the environment variable EXPERT_{name.upper()}")
-    values.update({k: v for k, v in (overrides or {}).items() if v is not None})
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    _check(given, "what was asked for")
+    values.update(given)
     return msgspec.convert(values, Config, strict=False)
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(

@@ -37,10 +37,30 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertChoice:
+    """An expert that is to take part: its adapter, and how strongly."""
+
+    adapter: Path
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertUse:
+    """An expert that took part in an answer."""
+
+    name: str
+    digest: str
+    """SHA-256 of its adapter."""
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One question to the assistant; None leaves a choice to the model's own defaults."""
 
     messages: Sequence[Message]
+    experts: tuple[ExpertChoice, ...] = ()
+    """Who answers; none: the base model itself."""
     max_tokens: int | None = None
     temperature: float | None = None
     top_k: int | None = None
@@ -64,6 +84,7 @@ class Plan:
 
     sampling: Sampling
     max_tokens: int
+    experts: tuple[ExpertChoice, ...]
     reason: str
     """Why this plan, in words for the user."""
 
@@ -110,6 +131,7 @@ class Answer:
     sampling: Sampling
     model: Path
     timings: Timings
+    experts: tuple[ExpertUse, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
 
 

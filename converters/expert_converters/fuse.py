@@ -1,10 +1,8 @@
 """Fuses several LoRA adapters into one that computes their weighted sum.
 
 The sum of products s1 B1 A1 + s2 B2 A2 is the product of [B1 B2] with the rows of s1 A1 above those
-of s2 A2, so that fusion is concatenation: stored blocks are copied, never decoded. One fused
-adapter costs far less a token than several, and unlike those it is added up in a fixed order.
-Scales go into A: an A keeps the size of its initialisation, whereas the half-precision block scales
-of a lightly trained B are subnormal already and would lose bits.
+of s2 A2, so fusing means concatenating: stored blocks are copied and never decoded. One fused
+adapter costs far less a token than several, and unlike theirs its sum has a fixed order.
 """
 
 from __future__ import annotations
@@ -17,28 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .check_adapter import ALPHA, INVOCATION, MAX_RANK, check_adapter
 from .errors import AdapterError
 from .files import replacing
+from .fused_pair import FusedPair, plan_pair
 from .gguf_file import inspect
 from .gguf_types import GGMLType
-from .gguf_writer import NewTensor, Value, write_gguf
-from .lora_file import Bytes, Factor, Floats, LoraFile, Pair, encode, open_lora
-from .low_rank import LowRank, truncate_product
+from .gguf_writer import Value, write_gguf
+from .lora_file import Bytes, LoraFile, Pair, open_lora
+from .low_rank import LowRank
 
-RANK_MULTIPLE = 32
-"""Ranks are padded to whole blocks of the quantised types, and of llama.cpp's inner loops."""
 TYPES = {
     "f32": GGMLType.F32,
     "f16": GGMLType.F16,
     "bf16": GGMLType.BF16,
     "q8_0": GGMLType.Q8_0,
 }
-FLOAT_TYPES = {GGMLType.F32: "<f4", GGMLType.F16: "<f2"}
-QUANTISATION_VERSION = 2
+PARTS = "expert.fused.sha256"
+SCALES = "expert.fused.scales"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +45,11 @@ class FuseJob:
     rank: int | None = None
     """Highest rank of the result, by truncated SVD; None keeps everything."""
     type: str | None = None
-    """f32, f16, bf16 or q8_0; None keeps a common type of the parts, and mixes them as f32."""
+    """f32, f16, bf16 or q8_0; None keeps the parts' own type, and stores mixed ones as f32."""
     base: Path | None = None
-    """GGUF model against which a written *path* is checked before it replaces the target."""
+    """GGUF model that the file must fit before it replaces the target; only with a path."""
     digests: Sequence[str] = ()
-    """SHA-256 of each part's file where known, in hexadecimal: hashing takes most of the time."""
+    """SHA-256 of each part's file where known, in hexadecimal: hashing is half of the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,43 +76,12 @@ class Part:
     lora: LoraFile
 
 
-@dataclass(frozen=True, slots=True)
-class FusedPair:
-    """The plan for one matrix of the result."""
-
-    target: str
-    pairs: tuple[Pair, ...]
-    scales: tuple[float, ...]
-    """Factor before each product B A, the adapters' own alpha / rank included."""
-    a_type: GGMLType
-    b_type: GGMLType
-    widths: tuple[int, ...]
-    """Ranks each part takes up, padding included."""
-    rank: int
-    truncated: int | None
-    """Rank to truncate to, or None for concatenation."""
-
-    @property
-    def flipped(self) -> bool:
-        """Whether A is stored transposed."""
-        return self.pairs[0].flipped
-
-    def tensors(self) -> tuple[NewTensor, NewTensor]:
-        """Announce both factors."""
-        first = self.pairs[0]
-        a_shape = (self.rank, first.a.rows) if self.flipped else (first.a.columns, self.rank)
-        return (
-            NewTensor(f"{self.target}.lora_a", a_shape, self.a_type),
-            NewTensor(f"{self.target}.lora_b", (self.rank, first.b.rows), self.b_type),
-        )
-
-
 def fuse(job: FuseJob) -> FuseReport:
     """Fuse adapters into one GGUF adapter that computes the sum of scale times adapter.
 
     The same set of adapters and scales gives the same bytes, whatever their order. Concatenation is
-    exact for f32 and within the rounding of the stored type otherwise; parts of scale 0 are left
-    out. With `rank`, each sum is replaced by its best approximation of that rank.
+    exact but for the rounding of scaled numbers in the stored type; parts of scale 0 are left out.
+    With `rank`, each matrix's sum is replaced by its best approximation of that rank.
 
     Raises:
         GGUFError: a part is not a readable GGUF file.
@@ -143,7 +106,7 @@ def _open_parts(job: FuseJob) -> list[Part]:
     if not all(math.isfinite(scale) for _, scale in job.parts):
         _refuse("a scale is not a finite number", "Use numbers such as 1 or 0.5.")
     if job.digests and len(job.digests) != len(job.parts):
-        _refuse("the digests are not as many as the adapters", "Give one for each, or none.")
+        _refuse("there are not as many digests as adapters", "Give one for each, or none.")
     used = [index for index, (_, scale) in enumerate(job.parts) if scale != 0]
     if not used:
         _refuse("no adapter has a scale other than 0", "Give at least one.")
@@ -168,19 +131,25 @@ def _digests(paths: Sequence[Path]) -> list[str]:
 
 def _check_together(parts: Sequence[Part]) -> None:
     first = parts[0].lora
-    for part in parts[1:]:
-        if part.lora.architecture != first.architecture:
+    for lora in (part.lora for part in parts[1:]):
+        if lora.architecture != first.architecture:
             _refuse(
-                f"{first.path} is for {first.architecture}, "
-                f"{part.lora.path} for {part.lora.architecture}",
+                f"{first.path} is for {first.architecture}, {lora.path} for {lora.architecture}",
                 "Fuse adapters of one base model.",
             )
-        if part.lora.invocation != first.invocation:
+        if lora.invocation != first.invocation:
             _refuse(
                 f"{first.path} is active from the tokens {list(first.invocation)} on, "
-                f"{part.lora.path} from {list(part.lora.invocation)} on",
-                "Fuse aLoRA adapters only with the same invocation tokens.",
+                f"{lora.path} from {list(lora.invocation)} on",
+                "Fuse only adapters with the same invocation tokens.",
             )
+        for target in first.pairs.keys() & lora.pairs.keys():
+            if lora.pairs[target].shape != first.pairs[target].shape:
+                _refuse(
+                    f"{target} is {first.pairs[target].shape} in {first.path}, "
+                    f"{lora.pairs[target].shape} in {lora.path}",
+                    "Fuse adapters of one base model.",
+                )
 
 
 def _plan(job: FuseJob, parts: Sequence[Part]) -> list[FusedPair]:
@@ -188,50 +157,57 @@ def _plan(job: FuseJob, parts: Sequence[Part]) -> list[FusedPair]:
         _refuse(f"{job.type} is an unknown type", f"Use {', '.join(TYPES)}.")
     if job.rank is not None and job.rank < 1:
         _refuse(f"the rank {job.rank} is not positive", "Use a rank such as 32.")
-    targets = dict.fromkeys(target for part in parts for target in part.lora.pairs)
-    return [_plan_pair(job, target, parts) for target in targets]
+    kind = TYPES[job.type] if job.type is not None else None
+    covering: dict[str, list[tuple[Pair, float]]] = {}
+    for part in parts:
+        for target, pair in part.lora.pairs.items():
+            covering.setdefault(target, []).append((pair, part.scale))
+    plan = [plan_pair(target, found, kind, job.rank) for target, found in covering.items()]
+    highest = max(pair.rank for pair in plan)
+    if highest > MAX_RANK:
+        _refuse(f"they have the rank {highest} together, above {MAX_RANK}", "Fuse with a rank.")
+    return plan
 
 
-def _plan_pair(job: FuseJob, target: str, parts: Sequence[Part]) -> FusedPair:
-    covering = [part for part in parts if target in part.lora.pairs]
-    pairs = tuple(part.lora.pairs[target] for part in covering)
-    scales = tuple(
-        part.scale * pair.scale for part, pair in zip(covering, pairs, strict=True)
+def _write(file: BinaryIO, parts: Sequence[Part], plan: Sequence[FusedPair]) -> FuseReport:
+    alpha = float(max(pair.rank for pair in plan))
+    kept: dict[str, LowRank] = {}
+
+    def data() -> Iterator[Bytes]:
+        for pair in plan:
+            if pair.truncated is None:
+                yield from pair.concatenate(alpha)
+            else:
+                a, b, kept[pair.target] = pair.approximate(alpha, pair.truncated)
+                yield from (a, b)
+
+    tensors = [tensor for pair in plan for tensor in pair.tensors()]
+    nbytes = write_gguf(file, _metadata(parts, alpha), tensors, data())
+    file.flush()
+    total = sum(low.total for low in kept.values())
+    return FuseReport(
+        tuple((part.digest, part.scale) for part in parts),
+        int(alpha),
+        nbytes,
+        {pair.target: kept[pair.target].share if kept else 1.0 for pair in plan},
+        sum(low.kept for low in kept.values()) / total if total else 1.0,
     )
-    _check_shapes(target, covering)
-    a_type = _common_type(job.type, [pair.a for pair in pairs])
-    b_type = _common_type(job.type, [pair.b for pair in pairs])
-    # Blocks along the rank cannot be shared by two parts.
-    block = max(b_type.block_size, a_type.block_size if pairs[0].flipped else 1)
-    widths = tuple(_padded(pair.rank, block) for pair in pairs)
-    rank = _padded(sum(widths), RANK_MULTIPLE)
-    truncated = None
-    if job.rank is not None and job.rank < sum(pair.rank for pair in pairs):
-        truncated, rank = job.rank, _padded(job.rank, RANK_MULTIPLE)
-    if rank > MAX_RANK:
-        _refuse(f"{target} would have the rank {rank}, at most {MAX_RANK} works", "Give a rank.")
-    return FusedPair(target, pairs, scales, a_type, b_type, widths, rank, truncated)
 
 
-def _check_shapes(target: str, covering: Sequence[Part]) -> None:
-    def shape(part: Part) -> tuple[int, int]:
-        pair = part.lora.pairs[target]
-        return (pair.a.rows if pair.flipped else pair.a.columns), pair.b.rows
+def _metadata(parts: Sequence[Part], alpha: float) -> dict[str, Value]:
+    first = parts[0].lora
+    metadata: dict[str, Value] = {
+        "general.architecture": first.architecture,
+        "general.type": "adapter",
+        "adapter.type": "lora",
+        ALPHA: alpha,
+        PARTS: [part.digest for part in parts],
+        SCALES: [part.scale for part in parts],
+    }
+    if first.invocation:
+        metadata[INVOCATION] = list(first.invocation)
+    return metadata
 
-    first = covering[0]
-    for part in covering[1:]:
-        if shape(part) != shape(first):
-            _refuse(
-                f"{target} is {shape(first)} in {first.lora.path}, "
-                f"{shape(part)} in {part.lora.path}",
-                "Fuse adapters of one base model.",
-            )
 
-
-def _common_type(wanted: str | None, factors: Sequence[Factor]) -> GGMLType:
-    types = {factor.type for factor in factors}
-    kind = TYPES[wanted] if wanted is not None else GGMLType.F32
-    if wanted is None and len(types) == 1:
-        return types.pop()
-    fits = all(factor.columns % kind.block_size == 0 for factor in factors)
-    return kind if fits else GGMLType.F16
+def _refuse(why: str, fix: str) -> NoReturn:
+    raise AdapterError("The adapters cannot be fused", why, fix)

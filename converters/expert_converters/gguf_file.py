@@ -98,6 +98,17 @@ class GGUFFile:
         tensor = self.tensors[name]
         return self._read(self.data_offset + tensor.offset, tensor.nbytes)
 
+    def array_data(self, key: str) -> bytes:
+        """Return the array *key* as it is encoded in the file, for hashing.
+
+        Raises:
+            KeyError: *key* is not an array of this file.
+        """
+        value = self.metadata[key]
+        if not isinstance(value, ArrayValue):
+            raise KeyError(key)
+        return self._read(value.start, value.nbytes)
+
     def _read(self, start: int, nbytes: int) -> bytes:
         with self.path.open("rb") as file:
             file.seek(start)

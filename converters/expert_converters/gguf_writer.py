@@ -65,10 +65,11 @@ def write_gguf(
     )
     size = file.write(header + _padding(len(header)))
     for tensor, values in zip(tensors, data, strict=True):
-        if values.nbytes != tensor.nbytes:
-            raise ValueError(f"{tensor.name} has {values.nbytes} bytes, not {tensor.nbytes}")
+        nbytes = tensor.nbytes
+        if values.nbytes != nbytes:
+            raise ValueError(f"{tensor.name} has {values.nbytes} bytes, not {nbytes}")
         file.write(values.data)
-        size += tensor.nbytes + file.write(_padding(tensor.nbytes))
+        size += nbytes + file.write(_padding(nbytes))
     return size
 
 
@@ -78,7 +79,7 @@ def _tensor_table(tensors: Sequence[NewTensor]) -> bytes:
         dims = len(tensor.shape)
         place = struct.pack(f"<I{dims}QIQ", dims, *tensor.shape, tensor.type, offset)
         rows.append(_text(tensor.name) + place)
-        offset += tensor.nbytes + len(_padding(tensor.nbytes))
+        offset += _padded(tensor.nbytes)
     return b"".join(rows)
 
 
@@ -105,5 +106,9 @@ def _text(text: str) -> bytes:
     return struct.pack("<Q", len(raw)) + raw
 
 
+def _padded(nbytes: int) -> int:
+    return nbytes + -nbytes % DEFAULT_ALIGNMENT
+
+
 def _padding(nbytes: int) -> bytes:
-    return b"\0" * (-nbytes % DEFAULT_ALIGNMENT)
+    return b"\0" * (_padded(nbytes) - nbytes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +28,13 @@ class Factor:
 
     type: GGMLType
     raw: Bytes
+    columns: int
+    """Elements in a row."""
 
     @property
     def rows(self) -> int:
         """Number of rows."""
         return int(self.raw.shape[0])
-
-    @property
-    def columns(self) -> int:
-        """Elements in a row."""
-        return int(self.raw.shape[1]) // self.type.type_size * self.type.block_size
 
     def values(self) -> Floats:
         """Decode the factor to float32; shape (rows, columns)."""
@@ -58,7 +55,7 @@ def encode(values: Floats, kind: GGMLType) -> Factor:
 
     with np.errstate(over="ignore", invalid="ignore"):
         raw: Bytes = quants.quantize(values, GGMLQuantizationType(kind)).view(np.uint8)
-    factor = Factor(kind, raw)
+    factor = Factor(kind, raw, values.shape[1])
     if not np.isfinite(factor.values()).all():
         raise AdapterError(
             "The adapter cannot be written",
@@ -82,6 +79,11 @@ class Pair:
     def rank(self) -> int:
         """Inner dimension of the product."""
         return self.b.columns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Outputs and inputs of the adapted matrix."""
+        return self.b.rows, self.a.rows if self.flipped else self.a.columns
 
     def values(self) -> tuple[Floats, Floats]:
         """Decode both factors to float32: A as (rank, inputs), B as (outputs, rank)."""
@@ -128,7 +130,7 @@ def _invocation(header: GGUFFile) -> tuple[int, ...]:
 
 
 def _read_pairs(header: GGUFFile, alpha: float) -> dict[str, Pair]:
-    data = np.memmap(header.path, np.uint8, "r")
+    data = np.memmap(header.path, np.uint8, "r").view(np.ndarray)
     if data.size != header.size:
         raise Truncated(f"{header.path} changed", "it was written while being read", "Retry.")
     factors: dict[str, dict[str, Factor]] = {}
@@ -148,7 +150,7 @@ def _factor(header: GGUFFile, tensor: TensorInfo, data: Bytes) -> Factor:
         _refuse(header.path, f"the tensor {tensor.name} is {found}, no matrix of a known type")
     start = header.data_offset + tensor.offset
     raw = data[start : start + tensor.nbytes].reshape(tensor.shape[1], -1)
-    return Factor(tensor.type, np.asarray(raw))
+    return Factor(tensor.type, raw, tensor.shape[0])
 
 
 def _pair(header: GGUFFile, target: str, found: dict[str, Factor], alpha: float) -> Pair:

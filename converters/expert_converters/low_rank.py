@@ -8,6 +8,7 @@ the factors, so that their numbers are of one size and survive quantisation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,11 @@ class LowRank:
     total: float
     """Squared Frobenius norm of the matrix that was approximated."""
 
+    @property
+    def share(self) -> float:
+        """Part of the squared norm that is kept, 0 to 1."""
+        return self.kept / self.total if self.total else 1.0
+
 
 def truncate_product(a: Floats, b: Floats, rank: int) -> LowRank:
     """Return the best approximation of B A whose rank is at most *rank*.
@@ -37,7 +43,7 @@ def truncate_product(a: Floats, b: Floats, rank: int) -> LowRank:
     """
     qa, ra = np.linalg.qr(a.astype(np.float64).T)
     qb, rb = np.linalg.qr(b.astype(np.float64))
-    u, s, vt = np.linalg.svd(rb @ ra.T)
+    u, s, vt = np.linalg.svd(rb @ ra.T, full_matrices=False)
     root = np.sqrt(s[:rank])
     return LowRank(
         _floats((qa @ vt[:rank].T * root).T),
@@ -56,7 +62,7 @@ def truncate_dense(delta: Floats, rank: int) -> LowRank:
     if delta.shape[0] < delta.shape[1]:
         other = truncate_dense(np.ascontiguousarray(delta.T), rank)
         return LowRank(_floats(other.b.T), _floats(other.a.T), other.kept, other.total)
-    matrix = delta.astype(np.float64)
+    matrix: NDArray[np.float64] = delta.astype(np.float64)
     gram = matrix.T @ matrix
     squares, vectors = np.linalg.eigh(gram)
     kept = np.maximum(squares[::-1][:rank], 0)
@@ -71,5 +77,5 @@ def truncate_dense(delta: Floats, rank: int) -> LowRank:
     )
 
 
-def _floats(values: NDArray[np.float64]) -> Floats:
+def _floats(values: NDArray[Any]) -> Floats:
     return np.ascontiguousarray(values, dtype=np.float32)

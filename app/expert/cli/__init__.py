@@ -4,6 +4,10 @@ Nothing heavy is imported here; a verb's module is imported only when that verb 
 """
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from expert.errors import ExpertError
 
 VERBS = {
     "ask": "Ask a question and stream the answer.",
@@ -27,20 +31,25 @@ def main(argv: list[str] | None = None) -> int:
     verb = _ALIASES.get(verb, verb)
     if verb not in VERBS:
         return _unknown(verb)
+    if "--debug" in rest:
+        _show_log()
     try:
         return _run(verb, rest)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        return _closed_pipe()
+        _discard_output()
+        return 141
 
 
 def _run(verb: str, arguments: list[str]) -> int:
     from importlib import import_module
 
-    from expert.errors import ExpertError
+    from expert.errors import ExpertError, ResourceError
 
     try:
+        if sys.stdout is None:  # closed by whoever started this program
+            raise ResourceError("Standard output is closed.", "", "Start it with one.")
         code = import_module(f"expert.cli.{verb}").run(arguments)
         sys.stdout.flush()
         return int(code)
@@ -48,12 +57,19 @@ def _run(verb: str, arguments: list[str]) -> int:
         if "--debug" in arguments:
             raise
         return _report(error, as_json="--json" in arguments)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a disk or device gave up under a plain read or write
+        if "--debug" in arguments:
+            raise
+        _discard_output()
+        what = f"Reading or writing failed: {error.strerror or error}."
+        fix = "Check free space, permissions and the device."
+        problem = ResourceError(what, str(error.filename or ""), fix)
+        return _report(problem, as_json="--json" in arguments)
 
 
-def _report(error: Exception, *, as_json: bool) -> int:
-    from expert.errors import ExpertError
-
-    assert isinstance(error, ExpertError)
+def _report(error: "ExpertError", *, as_json: bool) -> int:
     if as_json:
         import json
 
@@ -61,6 +77,20 @@ def _report(error: Exception, *, as_json: bool) -> int:
     else:
         print(f"expert: {error}", file=sys.stderr)
     return error.code
+
+
+def _show_log() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from flushing, at its end, into an output that is gone."""
+    import os
+
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unknown(verb: str) -> int:
@@ -74,14 +104,6 @@ def _unknown(verb: str) -> int:
     print(f"expert: there is no command {verb!r}.{hint}", file=sys.stderr)
     print("Fix: see `expert --help`.", file=sys.stderr)
     return 2
-
-
-def _closed_pipe() -> int:
-    """End in silence when the reader has gone; the interpreter must not flush into it again."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
 
 
 def usage() -> str:

@@ -50,7 +50,7 @@ def _prompt(args: argparse.Namespace) -> str:
         UsageError: there is neither.
     """
     forced = args.prompt == "-"
-    parts = [] if forced or args.prompt is None else [args.prompt]
+    parts = [] if forced or args.prompt is None else [_whole(args.prompt)]
     if not args.no_stdin and (forced or stdin.piped()):
         parts.insert(0, stdin.read(hint=bool(parts)))
     text = "\n\n".join(part.strip("\n") for part in parts if part.strip())
@@ -63,10 +63,28 @@ def _prompt(args: argparse.Namespace) -> str:
     return text
 
 
+def _whole(text: str) -> str:
+    """Return an argument, which the shell may have filled with any bytes.
+
+    Raises:
+        UsageError: it is not UTF-8.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "The prompt is not valid UTF-8.",
+            f"Character {error.start} of it is a stray byte.",
+            "Convert it first, for example with `iconv -t utf-8`.",
+        ) from error
+    return text
+
+
 def _request(args: argparse.Namespace, prompt: str) -> Request:
-    messages = [Message("system", args.system)] if args.system else []
+    messages = [Message("system", _whole(args.system))] if args.system else []
     return Request(
         messages=[*messages, Message("user", prompt)],
+        experts=options.experts(args),
         max_tokens=args.max_tokens,
         temperature=args.temperature,
         top_k=args.top_k,

@@ -12,6 +12,7 @@ def build_parser() -> argparse.ArgumentParser:
         "prompt", nargs="?", metavar="PROMPT", help="the question; '-' reads standard input"
     )
     options.add_model(parser)
+    options.add_experts(parser)
     parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt")
     options.add_json(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="only the answer and errors")

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from expert.config import Config
+    from expert.types import ExpertChoice
 
 
 def parser(verb: str, description: str) -> argparse.ArgumentParser:
     """Return the parser of one verb."""
     made = argparse.ArgumentParser(f"expert {verb}", description=description, allow_abbrev=False)
-    made.add_argument("--debug", action="store_true", help="show a traceback on errors")
+    made.add_argument(
+        "--debug", action="store_true", help="show the log, and a traceback on errors"
+    )
     return made
 
 
@@ -24,6 +27,31 @@ def add_model(target: argparse.ArgumentParser) -> None:
     target.add_argument(
         "-m", "--model", metavar="NAME", help="base model: a name or a GGUF file (default: pocket)"
     )
+
+
+def add_experts(target: argparse.ArgumentParser) -> None:
+    """Add `-e`, which may be repeated."""
+    target.add_argument(
+        "-e",
+        "--expert",
+        dest="experts",
+        action="append",
+        default=[],
+        metavar="FILE[:SCALE]",
+        help="an expert's adapter, and how strongly it acts (default 1); repeatable",
+    )
+
+
+def experts(arguments: argparse.Namespace) -> tuple["ExpertChoice", ...]:
+    """Return the experts of this command line.
+
+    Raises:
+        UsageError: a scale is not a number.
+        NotFoundError: there is no such adapter.
+    """
+    from expert.models import find_expert
+
+    return tuple(find_expert(text) for text in arguments.experts)
 
 
 def add_engine(target: argparse.ArgumentParser) -> None:

@@ -92,7 +92,9 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         "reasoning": printable(answer.reasoning),
         "finish": answer.finish,
         "model": {"name": answer.model.stem, "path": str(answer.model)},
-        "experts": [],
+        "experts": [
+            {"name": use.name, "sha256": use.digest, "scale": use.scale} for use in answer.experts
+        ],
         "params": asdict(answer.sampling),
         "usage": {
             "prompt_tokens": timings.prompt_tokens,

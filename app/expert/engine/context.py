@@ -47,7 +47,6 @@ class Context:
         self._abort = ctypes.create_string_buffer(2)
         self._handle = self._open(options)
         self._batch = self._lib.llama_batch_init(options.batch, 0, 1)
-        self._memory = self._lib.llama_get_memory(self._handle)
         self.size: int = self._lib.llama_n_ctx_seq(self._handle)
         """Tokens one sequence can hold."""
         model.adopt(self)
@@ -95,8 +94,9 @@ class Context:
             ResourceError: the KV cache is full, or the computation failed.
             UsageError: the batch is larger than the context was opened for.
         """
+        handle = self.handle
         rows = self._fill(slices)
-        status = self._lib.llama_decode(self.handle, self._batch)
+        status = self._lib.llama_decode(handle, self._batch)
         if status != 0:
             for part in slices:
                 self.forget(part.sequence, part.position)
@@ -152,13 +152,51 @@ class Context:
         """
         return self._lib.llama_get_logits_ith(self.handle, row)
 
+    def attach(self, adapters: Sequence[tuple[Any, float]]) -> None:
+        """Make (adapter handle, scale) pairs act on every sequence from the next step on.
+
+        KV computed before stays as it was: what may be reused is the ledger's business.
+        """
+        lib, count = self._lib, len(adapters)
+        if not count:
+            lib.llama_set_adapters_lora(self.handle, None, 0, None)
+            return
+        handles = (lib.llama_adapter_lora_p_ctypes * count)(*(handle for handle, _ in adapters))
+        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
+        lib.llama_set_adapters_lora(self.handle, handles, count, scales)
+
     def forget(self, sequence: int, start: int, end: int = -1) -> None:
         """Drop the KV of a sequence's positions from *start* up to *end* (-1: all that follow)."""
-        self._lib.llama_memory_seq_rm(self._memory, sequence, start, end)
+        self._lib.llama_memory_seq_rm(self._memory(), sequence, start, end)
 
     def shift(self, sequence: int, start: int, delta: int) -> None:
         """Move the positions of a sequence from *start* on by *delta*."""
-        self._lib.llama_memory_seq_add(self._memory, sequence, start, -1, delta)
+        self._lib.llama_memory_seq_add(self._memory(), sequence, start, -1, delta)
+
+    def copy_out(self, sequence: int) -> bytes:
+        """Return llama.cpp's own form of a sequence's KV cache."""
+        size = self._lib.llama_state_seq_get_size(self.handle, sequence)
+        buffer = (ctypes.c_uint8 * size)()
+        written = self._lib.llama_state_seq_get_data(self.handle, buffer, size, sequence)
+        return bytes(buffer[:written])
+
+    def copy_in(self, sequence: int, blob: bytes) -> None:
+        """Replace a sequence's KV cache by one that `copy_out` returned under equal options.
+
+        Raises:
+            ResourceError: llama.cpp does not take it.
+        """
+        buffer = (ctypes.c_uint8 * len(blob)).from_buffer_copy(blob)
+        if not self._lib.llama_state_seq_set_data(self.handle, buffer, len(blob), sequence):
+            self.forget(sequence, 0)
+            raise ResourceError(
+                "A saved KV cache could not be restored.",
+                library.recent_errors() or "llama.cpp gave no reason.",
+                "Let the conversation be computed again.",
+            )
+
+    def _memory(self) -> Any:
+        return self._lib.llama_get_memory(self.handle)
 
     def cancel(self) -> None:
         """Stop the running step, from any thread; it raises `Cancelled` at its next operation."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from expert.engine.adapter_file import AdapterFile
 from expert.engine.context import Context
 from expert.engine.logprobs import token_logprob
 from expert.engine.sampler import Sampler
@@ -20,6 +21,9 @@ class Job:
     prompt: Sequence[int]
     sampling: Sampling = Sampling()
     max_tokens: int = 512
+    """0 only fills the cache with the prompt."""
+    experts: tuple[tuple[AdapterFile, float], ...] = ()
+    """Adapters with their scales."""
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     ignore_end: bool = False

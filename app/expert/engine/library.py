@@ -21,6 +21,7 @@ from typing import Any
 from expert.errors import ResourceError
 
 log = logging.getLogger("expert.llama")
+log.addHandler(logging.NullHandler())  # silent unless someone asks for it
 
 # ggml_log_level of ggml.h; CONT (5) continues the line before.
 _LEVELS = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.INFO, 4: logging.WARNING}

@@ -121,7 +121,7 @@ def check_memory(header: GGUFFile, options: ContextOptions) -> Memory:
     free = available_memory()
     if free and needed.total > free:
         raise ResourceError(
-            f"About {needed.total / 1e9:.1f} GB of memory are needed, {free / 1e9:.1f} GB are free.",
+            f"{needed.total / 1e9:.1f} GB of memory are needed, {free / 1e9:.1f} GB are free.",
             f"{needed.describe()}.",
             "Close other programs, or choose a smaller model, a smaller context "
             "or a smaller KV type (q8_0, q4_0).",

@@ -5,6 +5,7 @@ import ctypes
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from expert.engine.text import printable
 from expert.errors import UsageError
 
 _CONTROL = 3  # llama_token_type
@@ -27,13 +28,14 @@ class Vocabulary:
 
         With *special*, the names of control tokens in the text become those tokens; without,
         they stay plain text, which is what text from a user must do. With *bos*, the model's
-        beginning-of-sequence token comes first where its tokenizer asks for one.
+        beginning-of-sequence token comes first where its tokenizer asks for one. Bytes that are
+        no characters, which an earlier answer may hold, are read as U+FFFD.
 
         Raises:
             UsageError: the text is not valid Unicode.
         """
         try:
-            raw = text.encode("utf-8")
+            raw = printable(text).encode()
         except UnicodeEncodeError as error:
             raise UsageError(
                 "The text holds half a Unicode character.",

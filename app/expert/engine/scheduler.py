@@ -1,0 +1,163 @@
+"""What the engine's thread does in each turn: choose jobs, attach their adapters, step.
+
+Adapters belong to a context, not to a sequence, so a step serves the jobs of one adapter set; jobs
+of other sets wait a few steps, then it is their turn. Nothing here is called from another thread.
+"""
+
+from expert.engine.adapter_set import BASE, AdapterSet, activation_runs
+from expert.engine.context import Cancelled, Context, Slice
+from expert.engine.generation import Job
+from expert.engine.pool import AdapterPool
+from expert.engine.slot import Slot
+from expert.engine.stream import Stream
+from expert.errors import ExpertError
+from expert.types import Finish
+
+_TURN = 16  # steps one adapter set may take while another waits: a switch costs about one
+_REBASE = 64  # tokens re-decoded at once in idle time
+
+
+class Scheduler:
+    """Runs jobs on the sequences of one context."""
+
+    def __init__(self, context: Context, pool: AdapterPool) -> None:
+        self.context = context
+        self.pool = pool
+        self.slots = [Slot(index) for index in range(context.options.sequences)]
+        self._attached = BASE
+        self._steps = 0  # of the attached set while others wait
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job runs."""
+        return any(slot.generation for slot in self.slots)
+
+    @property
+    def free(self) -> bool:
+        """Whether another job can start."""
+        return any(slot.generation is None for slot in self.slots)
+
+    def start(self, job: Job, stream: Stream) -> None:
+        """Give a job the free sequence that shares most with its prompt."""
+        runs = activation_runs(job.prompt, job.experts)
+        free = [slot for slot in self.slots if slot.generation is None]
+        slot = max(free, key=lambda slot: slot.ledger.shared(job.prompt, runs))
+        slot.start(job, stream, runs, self.context.model, self.context)
+
+    def turn(self) -> None:
+        """End what was cancelled, and advance the jobs of one adapter set by one step."""
+        for slot in self.slots:
+            if slot.stream and slot.stream.cut:
+                self._cut(slot, slot.stream.cut)
+            elif slot.generation and not slot.make_room(self.context):
+                self._cut(slot, "length")
+        running = [slot for slot in self.slots if slot.generation]
+        if not running:
+            return
+        chosen = self._choose(running)
+        try:
+            self.attach(chosen)
+            self._step([slot for slot in running if slot.next_set == chosen])
+        except Cancelled:
+            return
+        except ExpertError as error:
+            for slot in running:
+                if slot.next_set == chosen:
+                    self._fail(slot, error)
+
+    def _choose(self, running: list[Slot]) -> AdapterSet:
+        """Return the attached set while it has work, but let others in after its turn."""
+        wanted = [slot.next_set for slot in running]
+        others = [adapters for adapters in wanted if adapters != self._attached]
+        self._steps = self._steps + 1 if others else 0
+        if self._attached in wanted and self._steps <= _TURN:
+            return self._attached
+        self._steps = 0
+        return others[0] if others else self._attached
+
+    def attach(self, adapters: AdapterSet) -> None:
+        """Make *adapters* act on the next step.
+
+        Raises:
+            ResourceError: one of them cannot be loaded.
+        """
+        if adapters == self._attached:
+            return
+        if not self.pool.holds(adapters):
+            # Making room may free what is attached now, so that must be let go of first.
+            self.context.attach([])
+            self._attached = BASE
+        self.context.attach(self.pool.handles(adapters))
+        self._attached = adapters
+
+    def _step(self, slots: list[Slot]) -> None:
+        room = self.context.options.batch
+        plan: list[tuple[Slot, Slice]] = []
+        for slot in sorted(slots, key=lambda slot: len(slot.pending)):  # decoding comes first
+            part = slot.next_slice(room)
+            if part.tokens:
+                plan.append((slot, part))
+                room -= len(part.tokens)
+        rows = self.context.step([part for _, part in plan])
+        for (slot, part), outputs in zip(plan, rows, strict=True):
+            self._advance(slot, part, outputs)
+
+    def _advance(self, slot: Slot, part: Slice, outputs: range) -> None:
+        generation, stream = slot.generation, slot.stream
+        assert generation and stream
+        slot.ledger.append(part.tokens, self._attached)
+        generation.pending = generation.pending[len(part.tokens) :]
+        for row in outputs:
+            stream.put(generation.accept(self.context, row))
+        if not generation.pending and not generation.done:
+            generation.done = "length"  # it was only to fill the cache
+        if generation.done:
+            stream.put(generation.finished())
+            slot.release()
+
+    def rebase(self) -> bool:
+        """In idle time, decode a part of what experts wrote again with the base.
+
+        So the next expert that acts on the answer alone finds the base's own KV up to there.
+        Returns whether there was anything to do.
+        """
+        slot = next((slot for slot in self.slots if slot.rebase), None)
+        if slot is None:
+            return False
+        part = slot.rebase[:_REBASE]
+        slot.rewind(slot.ledger.base_prefix(), self.context)
+        try:
+            self.attach(BASE)
+            self.context.step([Slice(slot.index, len(slot.ledger), part)])
+        except Cancelled:
+            return True  # what was rewound is computed again when it is needed
+        except ExpertError:
+            slot.rebase.clear()
+            return True
+        slot.ledger.append(part, BASE)
+        del slot.rebase[: len(part)]
+        return True
+
+    def cut_all(self) -> None:
+        """End every running job."""
+        for slot in self.slots:
+            self._cut(slot, "cancelled")
+
+    def fail_all(self, error: Exception) -> None:
+        """End every running job with *error*."""
+        for slot in self.slots:
+            if slot.stream:
+                self._fail(slot, error)
+
+    def _cut(self, slot: Slot, finish: Finish) -> None:
+        if not slot.generation or not slot.stream:
+            return
+        if rest := slot.generation.cut(finish):
+            slot.stream.put(rest)
+        slot.stream.put(slot.generation.finished())
+        slot.release()
+
+    def _fail(self, slot: Slot, error: Exception) -> None:
+        assert slot.stream
+        slot.stream.put(error)
+        slot.release()

@@ -1,0 +1,41 @@
+"""Finding an expert's adapter by what people type for it."""
+
+import math
+from pathlib import Path
+
+from expert.errors import NotFoundError, UsageError
+from expert.types import ExpertChoice
+
+
+def find_expert(text: str) -> ExpertChoice:
+    """Return the expert that `FILE` or `FILE:SCALE` names.
+
+    Raises:
+        UsageError: the scale is not a finite number.
+        NotFoundError: there is no such file.
+    """
+    whole = Path(text).expanduser()
+    name, separator, number = text.rpartition(":")
+    if whole.is_file() or not separator:
+        return ExpertChoice(_existing(whole), 1.0)
+    try:
+        scale = float(number)
+    except ValueError:
+        scale = math.nan
+    if not math.isfinite(scale):
+        raise UsageError(
+            f"The scale {number!r} of the expert {name} is not a number.",
+            "An expert is written FILE or FILE:SCALE.",
+            f"Write for example {name}:0.5.",
+        )
+    return ExpertChoice(_existing(Path(name).expanduser()), scale)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise NotFoundError(
+            f"There is no expert {str(path)!r}.",
+            "No adapter file of that name exists.",
+            "Give the path of a GGUF adapter, such as `expert convert adapter` makes.",
+        )
+    return path.absolute()

@@ -1,0 +1,67 @@
+"""`expert ask -e`: experts on the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from expert_converters.lora import LoraJob, convert_lora
+from support.checkpoints import AdapterShape, Qwen3Shape, peft_adapter
+from support.program import expert
+
+GREEDY = ("--temperature", "0", "--max-tokens", "12", "--json")
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory, tiny_path: Path) -> list[Path]:
+    """Return two adapters for the tiny model."""
+    made = []
+    for seed in range(2):
+        folder = tmp_path_factory.mktemp(f"lora{seed}")
+        peft_adapter(folder, Qwen3Shape(), AdapterShape(rank=32, alpha=32, seed=seed))
+        made.append(convert_lora(LoraJob(folder, tiny_path, folder / f"lora{seed}.gguf")))
+    return made
+
+
+def test_an_expert_answers_and_is_reported(tiny_path: Path, adapters: list[Path]) -> None:
+    """The answer differs from the base's, and says who gave it."""
+    base = json.loads(expert("ask", "-m", tiny_path, *GREEDY, "Hello").out)
+    one = json.loads(expert("ask", "-m", tiny_path, "-e", adapters[0], *GREEDY, "Hello").out)
+    two = json.loads(
+        expert("ask", "-m", tiny_path, "-e", adapters[0], "-e", f"{adapters[1]}:0.5",
+               *GREEDY, "Hello").out
+    )  # fmt: skip
+    assert len({base["text"], one["text"], two["text"]}) == 3
+    assert base["experts"] == []
+    assert [(use["name"], use["scale"]) for use in two["experts"]] == [("lora0", 1), ("lora1", 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("choice", "code", "words"),
+    [("none.gguf", 3, "no expert"), ("none.gguf:x", 2, "not a number"), ("a:nan", 2, "not a")],
+)
+def test_mistakes(tiny_path: Path, choice: str, code: int, words: str) -> None:
+    """Each has its code and words."""
+    done = expert("ask", "-m", tiny_path, "-e", choice, "Hello")
+    assert done.code == code
+    assert words in done.message
+
+
+def test_an_adapter_for_another_base_is_refused(tmp_path: Path, adapters: list[Path]) -> None:
+    """Shapes that do not fit are found before C sees them."""
+    from expert_converters.model import ModelJob, convert_model
+    from support.checkpoints import qwen3_checkpoint
+
+    folder = qwen3_checkpoint(tmp_path / "other", Qwen3Shape(hidden_size=96))
+    other = convert_model(ModelJob(folder, tmp_path / "other.gguf", "f32"))
+    done = expert("ask", "-m", other, "-e", adapters[0], "Hello")
+    assert done.code == 5
+    assert "cannot be attached" in done.message
+
+
+def test_eleven_experts_are_too_many(tiny_path: Path, adapters: list[Path]) -> None:
+    """The limit is said."""
+    many = [part for _ in range(11) for part in ("-e", adapters[0])]
+    done = expert("ask", "-m", tiny_path, *many, "Hello")
+    assert done.code == 2
+    assert "At most 10" in done.message
