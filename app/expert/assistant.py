@@ -19,6 +19,7 @@ from expert.engine.hardware import gpus
 from expert.engine.memory import check_memory
 from expert.engine.model import Model
 from expert.engine.options import ContextOptions, LoadOptions
+from expert.engine.state import load_state, save_state, saved_tokens
 from expert.engine.stream import Stream
 from expert.errors import ExpertError, InputTooLongError, UsageError
 from expert.reasoning import ReasoningSplitter
@@ -27,6 +28,7 @@ from expert.types import (
     Delta,
     Done,
     Event,
+    ExpertChoice,
     ExpertUse,
     Message,
     Notice,
@@ -88,6 +90,7 @@ class Assistant:
             plan.sampling,
             plan.max_tokens,
             experts=experts,
+            repeatable=request.seed is not None or plan.sampling.temperature <= 0,
             stop=request.stop,
             logprobs=request.logprobs,
             overflow="shift" if request.truncate else "stop",
@@ -262,6 +265,31 @@ class Assistant:
             experts=tuple(ExpertUse(file.name, file.digest, s) for file, s in job.experts),
             logprobs=tuple(parts.logprobs),
         )
+
+    def save_state(self, path: Path) -> None:
+        """Write what was computed for the latest conversation to *path*.
+
+        Raises:
+            UsageError: nothing was asked yet.
+            ResourceError: it cannot be written.
+        """
+        engine = self._engine
+        if engine is None:
+            raise UsageError("There is nothing to save.", "Nothing was asked yet.", "Ask first.")
+        engine.call(lambda: save_state(engine.context, engine.scheduler.slots[0], path))
+
+    def load_state(self, path: Path, experts: Sequence[ExpertChoice] = ()) -> None:
+        """Take back what `save_state` wrote; *experts* are those that took part.
+
+        Raises:
+            NotFoundError: there is no such file.
+            VerificationError: it is damaged, or was made under other conditions.
+        """
+        model = self._loaded()
+        files = [read_adapter(choice.adapter, model.header) for choice in experts]
+        with self._engine_for(saved_tokens(path) + 1, model) as engine:
+            slot = engine.scheduler.slots[0]
+            engine.call(lambda: load_state(engine.context, slot, path, files))
 
     def close(self) -> None:
         """Free the context and the weights."""

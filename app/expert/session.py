@@ -12,14 +12,19 @@ with Session() as session:
         print(talk.ask("And a lake?").text)
 """
 
+import json
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
+import msgspec
+
 from expert.assistant import Assistant
 from expert.config import load_config
+from expert.errors import ExpertError, NotFoundError, ResourceError, VerificationError
 from expert.models import find_expert, find_model
 from expert.types import Answer, Delta, Done, ExpertChoice, Message, Request
 
@@ -95,6 +100,11 @@ class Session:
         """Return a conversation that remembers its turns."""
         return Conversation(self, system)
 
+    @property
+    def assistant(self) -> Assistant:
+        """The main path underneath, for events instead of text."""
+        return self._assistant
+
     def close(self) -> None:
         """Free the base and everything attached."""
         self._assistant.close()
@@ -124,6 +134,51 @@ class Conversation:
         answer = self._session.generate(turns, truncate=True, **options).answer
         self.messages = [*turns, Message("assistant", answer.text)]
         return answer
+
+    def save(self, path: Path) -> None:
+        """Write the turns to *path*, and beside it, as `.kv`, what was computed for them.
+
+        Raises:
+            ResourceError: a file cannot be written.
+            UsageError: nothing was asked yet.
+        """
+        # Plain json, because an answer may hold bytes that are no characters (ADR 4).
+        text = json.dumps([asdict(message) for message in self.messages], indent=2)
+        self._session.assistant.save_state(path.with_suffix(".kv"))
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            draft.write_text(text + "\n")
+            draft.replace(path)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise ResourceError(
+                f"The conversation could not be saved to {path}.",
+                error.strerror or str(error),
+                "Choose another place, or free some disk space.",
+            ) from error
+
+    def load(self, path: Path) -> str | None:
+        """Take back the turns of *path*; return why they must be computed again, if they must.
+
+        Raises:
+            NotFoundError: there is no such file.
+            VerificationError: it holds no conversation.
+        """
+        try:
+            self.messages = msgspec.convert(json.loads(path.read_text()), list[Message])
+        except OSError as error:
+            raise NotFoundError(
+                f"The conversation {path} cannot be read.", error.strerror or "", "Check the path."
+            ) from error
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise VerificationError(
+                f"The file {path} holds no conversation.", str(error), "Choose another file."
+            ) from error
+        try:
+            self._session.assistant.load_state(path.with_suffix(".kv"), self._session.experts)
+        except ExpertError as error:
+            return error.why or error.what
+        return None
 
     def __enter__(self) -> Self:
         return self

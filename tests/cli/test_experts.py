@@ -65,3 +65,44 @@ def test_eleven_experts_are_too_many(tiny_path: Path, adapters: list[Path]) -> N
     done = expert("ask", "-m", tiny_path, *many, "Hello")
     assert done.code == 2
     assert "At most 10" in done.message
+
+
+def test_fusing_for_good(tiny_path: Path, adapters: list[Path], tmp_path: Path) -> None:
+    """The fused file answers as the two together; a rank says what it kept."""
+    pair = (f"{adapters[0]}:0.5", adapters[1])
+    out = tmp_path / "both.gguf"
+    assert expert("fuse", *pair, "-o", out, "--base", tiny_path).code == 0
+    together = expert("ask", "-m", tiny_path, "-e", pair[0], "-e", pair[1], *GREEDY, "Hello")
+    fused = expert("ask", "-m", tiny_path, "-e", out, *GREEDY, "Hello")
+    assert json.loads(fused.out)["text"] == json.loads(together.out)["text"]
+    low = tmp_path / "low.gguf"
+    report = json.loads(expert("fuse", *pair, "-o", low, "--rank", "32", "--json").out)
+    assert report["rank"] == 32
+    assert 0.3 < report["energy"] < 1
+
+
+def test_fusing_nothing_is_an_error(adapters: list[Path], tmp_path: Path) -> None:
+    """Scale 0 leaves nothing to fuse, and no file."""
+    done = expert("fuse", f"{adapters[0]}:0", "-o", tmp_path / "none.gguf")
+    assert done.code == 5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_conflicts_are_measured(adapters: list[Path]) -> None:
+    """An adapter conflicts with itself and hardly with an independent one."""
+    same = json.loads(expert("conflicts", adapters[0], adapters[0], "--json").out)
+    other = json.loads(expert("conflicts", adapters[0], adapters[1], "--json").out)
+    assert same["warning"]
+    assert same["overlap"] == pytest.approx(1, abs=0.01)
+    assert other["overlap"] < same["overlap"]
+    assert "try them together" in expert("conflicts", adapters[0], adapters[0]).text
+
+
+def test_bench_experts(tiny_path: Path) -> None:
+    """Every figure is there, and a switch on a long history beats computing it again."""
+    result = json.loads(expert("bench", "experts", tiny_path, "--history", "200", "--json").out)
+    assert set(result["decode_overhead"]) == {
+        "1", "3 fused", "10 fused", "3 separate", "10 separate"
+    }  # fmt: skip
+    assert result["load_s"] > 0
+    assert result["first_token_s"] < result["prefill_s"]

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 VERBS = {
     "ask": "Ask a question and stream the answer.",
+    "chat": "Have a conversation, line by line.",
     "model": "List, show and choose base models.",
     "convert": "Convert checkpoints and adapters to GGUF.",
+    "fuse": "Make one adapter of several.",
+    "conflicts": "Measure how much two experts interfere.",
     "bench": "Measure the speed and memory of a model file.",
     "doctor": "Check this installation and what it can do.",
     "paths": "Show where files are kept.",
@@ -108,7 +111,7 @@ def _unknown(verb: str) -> int:
 
 def usage() -> str:
     """Return the text of `expert --help`."""
-    rows = "".join(f"  {verb:<9}{text}\n" for verb, text in VERBS.items())
+    rows = "".join(f"  {verb:<11}{text}\n" for verb, text in VERBS.items())
     return (
         "usage: expert COMMAND …\n\n"
         "An offline assistant: one small resident base model, many experts.\n\n"

@@ -4,15 +4,22 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from expert.bench import BenchOptions, BenchResult, bench
 from expert.cli import options
-from expert.models import find_model
+
+if TYPE_CHECKING:
+    from expert.bench.experts import ExpertsBench
+    from expert.bench.model import BenchOptions, BenchResult
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the verb's parser."""
-    parser = options.parser("bench", "Measure load, prefill, decode and memory of a model file.")
+    parser = options.parser(
+        "bench",
+        "Measure load, prefill, decode and memory of a model file. "
+        "`expert bench experts` measures switching, loading and the cost of experts on it.",
+    )
     parser.add_argument("name", nargs="?", metavar="MODEL", help="a name or a GGUF file")
     parser.add_argument("--prompt", type=options.positive, default=512, metavar="N")
     parser.add_argument("--decode", type=options.positive, default=64, metavar="N")
@@ -25,7 +32,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: list[str]) -> int:
     """Measure and print a table or JSON."""
+    if arguments[:1] == ["experts"]:
+        return _experts(arguments[1:])
     args = build_parser().parse_args(arguments)
+    from expert.bench.model import BenchOptions, bench
+    from expert.models import find_model
+
     config = options.config(args)
     wanted = BenchOptions(args.prompt, args.decode, args.repeat, config.threads, config.gpu_layers)
     progress = _progress if sys.stderr.isatty() else None
@@ -39,7 +51,7 @@ def _progress(done: int, total: int) -> None:
     print(f"\rrun {done} of {total}", end=end, file=sys.stderr, flush=True)
 
 
-def table(result: BenchResult, wanted: BenchOptions) -> str:
+def table(result: "BenchResult", wanted: "BenchOptions") -> str:
     """Return the result as text; speeds are medians, with the range of the runs behind them."""
 
     def spread(runs: tuple[float, ...]) -> str:
@@ -55,4 +67,38 @@ def table(result: BenchResult, wanted: BenchOptions) -> str:
         ("peak memory", f"{result.peak_memory / 1e6:.0f} MB"),
         ("estimated", f"{result.estimated_memory / 1e6:.0f} MB before loading"),
     )
+    return "\n".join(f"{name:<14}{value}" for name, value in rows)
+
+
+def _experts(arguments: list[str]) -> int:
+    parser = options.parser("bench experts", "Measure what experts cost on a model file.")
+    parser.add_argument("name", nargs="?", metavar="MODEL", help="a name or a GGUF file")
+    parser.add_argument("--history", type=options.positive, default=2000, metavar="N")
+    options.add_json(parser)
+    args = parser.parse_args(arguments)
+    from expert.bench.experts import bench_experts
+    from expert.models import find_model
+
+    path = find_model(args.name or options.config(args).model).path
+    progress = _progress if sys.stderr.isatty() else None
+    result = bench_experts(path, args.history, progress=progress)
+    print(json.dumps(asdict(result)) if args.json else experts_table(result))
+    return 0
+
+
+def experts_table(result: "ExpertsBench") -> str:
+    """Return the result as text."""
+    switch = f"{result.switch_p50_s * 1000:.1f} ms p50, {result.switch_p95_s * 1000:.1f} ms p95"
+    sooner = result.prefill_s / result.first_token_s
+    rows = [
+        ("adapter", f"{result.adapter_bytes / 1e6:.1f} MB (rank 32, Q8_0, every matrix)"),
+        ("load", f"{result.load_s * 1000:.1f} ms"),
+        ("switch", switch),
+        (
+            "first token",
+            f"{result.first_token_s * 1000:.0f} ms by another expert after {result.history} "
+            f"tokens; {result.prefill_s * 1000:.0f} ms from nothing ({sooner:.0f} times as long)",
+        ),
+    ]
+    rows += [(name, f"{share:+.1%} decode time") for name, share in result.decode_overhead.items()]
     return "\n".join(f"{name:<14}{value}" for name, value in rows)

@@ -1,7 +1,7 @@
 """Command-line options that several verbs share, each defined once."""
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expert.config import Config
@@ -73,9 +73,14 @@ def positive(text: str) -> int:
     return number
 
 
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings this command line gives, None where it gives none."""
+    names = ("model", "context", "threads", "gpu_layers", "kv_type")
+    return {name: getattr(arguments, name, None) for name in names}
+
+
 def config(arguments: argparse.Namespace) -> "Config":
     """Return the settings in force for this command line."""
     from expert.config import load_config  # after the options were right: it parses TOML
 
-    names = ("model", "context", "threads", "gpu_layers", "kv_type")
-    return load_config({name: getattr(arguments, name, None) for name in names})
+    return load_config(given(arguments))

@@ -44,7 +44,7 @@ def show(events: Iterator[Event], options: OutputOptions) -> int:
 
 def _show_delta(delta: Delta, options: OutputOptions) -> None:
     if not delta.reasoning:
-        _write(delta.text)
+        write(delta.text)
     elif not options.quiet:
         dim, plain = ("\x1b[2m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
         print(f"{dim}{screen_text(delta.text)}{plain}", end="", file=sys.stderr, flush=True)
@@ -52,10 +52,10 @@ def _show_delta(delta: Delta, options: OutputOptions) -> None:
 
 def _show_end(answer: Answer, options: OutputOptions) -> None:
     if options.as_json:
-        _write(json.dumps(answer_record(answer), ensure_ascii=False) + "\n")
+        write(json.dumps(answer_record(answer), ensure_ascii=False) + "\n")
         return
     if answer.text and not answer.text.endswith("\n"):
-        _write("\n")
+        write("\n")
     if options.quiet:
         return
     if answer.finish == "length":
@@ -64,7 +64,7 @@ def _show_end(answer: Answer, options: OutputOptions) -> None:
         print("expert: the time limit ran out; the answer is not complete", file=sys.stderr)
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
     """Write to stdout at once: what the model made, or what a screen can bear of it."""
     if sys.stdout.isatty():
         sys.stdout.write(screen_text(text))

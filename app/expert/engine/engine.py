@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from expert.engine.adapter_set import activation_runs
 from expert.engine.context import Context
+from expert.engine.fusion import Fusion
 from expert.engine.generation import Job, Output
 from expert.engine.model import Model
 from expert.engine.options import ContextOptions
@@ -42,7 +44,8 @@ class Engine:
         self.model = model
         self.context = Context(model, options)
         self.pool = AdapterPool(model, adapter_budget)
-        self.scheduler = Scheduler(self.context, self.pool)
+        self.fusion = Fusion(model.header)
+        self.scheduler = Scheduler(self.context, self.pool, self.fusion)
         self._queue: queue.SimpleQueue[tuple[Job, Stream] | _Call | None] = queue.SimpleQueue()
         self._backlog: list[tuple[Job, Stream]] = []
         self._closing = False
@@ -66,6 +69,9 @@ class Engine:
                 f"The context holds {self.context.size}, and the answer needs room too.",
                 "Shorten the prompt, or open a larger context.",
             )
+        if job.repeatable:
+            for run in activation_runs(job.prompt, job.experts):
+                self.fusion.wait(run.adapters)
         stream = Stream(self.interrupt)
         self._queue.put((job, stream))
         if self._idle:
@@ -107,6 +113,7 @@ class Engine:
         self.interrupt()
         self._queue.put(None)
         self._thread.join()
+        self.fusion.close()
         self.context.close()
         self.pool.close()
 

@@ -24,6 +24,8 @@ class Job:
     """0 only fills the cache with the prompt."""
     experts: tuple[tuple[AdapterFile, float], ...] = ()
     """Adapters with their scales."""
+    repeatable: bool = False
+    """Fuse several experts before the first token, so that equal jobs give equal bits."""
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     ignore_end: bool = False

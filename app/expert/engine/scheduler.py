@@ -6,6 +6,7 @@ of other sets wait a few steps, then it is their turn. Nothing here is called fr
 
 from expert.engine.adapter_set import BASE, AdapterSet, activation_runs
 from expert.engine.context import Cancelled, Context, Slice
+from expert.engine.fusion import Fusion
 from expert.engine.generation import Job
 from expert.engine.pool import AdapterPool
 from expert.engine.slot import Slot
@@ -20,11 +21,13 @@ _REBASE = 64  # tokens re-decoded at once in idle time
 class Scheduler:
     """Runs jobs on the sequences of one context."""
 
-    def __init__(self, context: Context, pool: AdapterPool) -> None:
+    def __init__(self, context: Context, pool: AdapterPool, fusion: Fusion) -> None:
         self.context = context
         self.pool = pool
+        self.fusion = fusion
         self.slots = [Slot(index) for index in range(context.options.sequences)]
         self._attached = BASE
+        self._fused = True  # whether one adapter does the work of the attached set
         self._steps = 0  # of the attached set while others wait
 
     @property
@@ -76,19 +79,24 @@ class Scheduler:
         return others[0] if others else self._attached
 
     def attach(self, adapters: AdapterSet) -> None:
-        """Make *adapters* act on the next step.
+        """Make *adapters* act on the next step: fused if that is ready, else one by one.
+
+        A fused adapter is the same function, so it may take over at any token; KV stays valid.
 
         Raises:
             ResourceError: one of them cannot be loaded.
         """
-        if adapters == self._attached:
+        fused = self.fusion.ready(adapters)
+        if adapters == self._attached and (self._fused or not fused):
             return
-        if not self.pool.holds(adapters):
+        members = AdapterSet(((fused, 1.0),)) if fused else adapters
+        if not self.pool.holds(members):
             # Making room may free what is attached now, so that must be let go of first.
             self.context.attach([])
-            self._attached = BASE
-        self.context.attach(self.pool.handles(adapters))
-        self._attached = adapters
+            self._attached, self._fused = BASE, True
+        self.context.attach(self.pool.handles(members))
+        self._attached, self._fused = adapters, bool(fused) or len(adapters.parts) < 2
+        self.fusion.request(adapters)
 
     def _step(self, slots: list[Slot]) -> None:
         room = self.context.options.batch

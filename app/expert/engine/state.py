@@ -88,6 +88,16 @@ def save_state(context: Context, slot: Slot, path: Path) -> None:
         ) from error
 
 
+def saved_tokens(path: Path) -> int:
+    """Return how many tokens a saved state holds, so that a context can be made for it.
+
+    Raises:
+        NotFoundError: there is no such file.
+        VerificationError: it is damaged.
+    """
+    return len(_read(path)[0].tokens)
+
+
 def load_state(context: Context, slot: Slot, path: Path, adapters: Sequence[AdapterFile]) -> None:
     """Fill a sequence from *path*; *adapters* are those that its runs may name.
 
