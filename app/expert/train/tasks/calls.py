@@ -1,0 +1,68 @@
+"""Text to JSON: intents with slots (SNIPS) and function calls against a given signature (SGD)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from expert.train.examples import Example, Source, single
+from expert.train.rows import Row, drawn, read_rows
+from expert.train.split import dialogue_group, file_group
+
+TEMPLATES = (
+    "Intent and slots as JSON: {text}",
+    "Extract the intent and slots as JSON.\n{text}",
+    "{text}\n\nReturn JSON with the intent and the slots.",
+    "JSON: {text}",
+)
+LONGEST_DIALOGUE = 700  # characters, cut at the front
+TODAY = "2019-03-01"  # the day every SGD dialogue takes place
+
+
+def compact(value: object) -> str:
+    """Return JSON without spaces, keys in the given order."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def snips(source: Source) -> Iterator[Example]:
+    """Yield one request to a voice assistant as its intent and slots."""
+    validation = source.task("json/snips_valid")
+    for name in ("snips_train", "snips_valid"):
+        for row in read_rows(source.task(f"json/{name}")):
+            group = file_group("snips", row["text"], validation, "text")
+            prompt = drawn(row["text"], source.variant).choice(TEMPLATES).format(text=row["text"])
+            yield single("json", group, prompt, compact(row["json"]))
+
+
+def signature(schema: Any, intent: Any) -> str:
+    """Return `Name(argument, choice: a|b)` for one intent of an SGD service."""
+    slots = {slot["name"]: slot for slot in schema["slots"]}
+    parts = []
+    for name in [*intent["required_slots"], *intent["optional_slots"]]:
+        slot = slots[name]
+        few = slot["is_categorical"] and len("|".join(slot["possible_values"])) <= 40
+        parts.append(f"{name}: {'|'.join(slot['possible_values'])}" if few else name)
+    return f"{intent['name']}({', '.join(parts)})"
+
+
+def _prompt(row: Row, schemas: Any, variant: int) -> str:
+    schema = schemas[row["service"]]
+    rng = drawn(row["dialogue"][-1]["content"], variant)
+    functions = [signature(schema, intent) for intent in schema["intents"]]
+    rng.shuffle(functions)
+    spoken = "\n".join(f"{turn['role']}: {turn['content']}" for turn in row["dialogue"])
+    if len(spoken) > LONGEST_DIALOGUE:
+        spoken = "..." + spoken[-LONGEST_DIALOGUE:]
+    listed = "\n".join(functions)
+    return f"Functions:\n{listed}\nToday is {TODAY}.\n\n{spoken}\n\nCall the right function. JSON:"
+
+
+def sgd(source: Source) -> Iterator[Example]:
+    """Yield the function call that the last turn of a dialogue asks for."""
+    schemas = json.loads(
+        (source.data / "experts/json/sgd_schemas.json").read_text(encoding="utf-8")
+    )
+    for row in read_rows(source.task("json/sgd_calls_train")):
+        group = dialogue_group(row["service"], row["dialogue"][0]["content"])
+        yield single("json", group, _prompt(row, schemas, source.variant), compact(row["call"]))
