@@ -1,9 +1,9 @@
 """Measures how much two LoRA adapters get in each other's way, from their weights alone.
 
-The inner product of two updates is the trace of a product of four thin factors,
-<B1 A1, B2 A2> = tr((B1' B2) (A2 A1')), so that no full matrix is formed: O(r^2 n) for a matrix.
-The angles between the row spaces say whether both read the same directions of the input
-(principal angles: Bjorck and Golub, 1973).
+Every figure follows from products of the thin factors, small square matrices, so that no full
+matrix is formed: O(r^2 n) for a matrix. The inner product of two updates is a trace,
+<B1 A1, B2 A2> = tr((B1' B2)' (A1 A2')). The angles between the row spaces say whether both read
+the same directions of the input (principal angles: Bjorck and Golub, 1973).
 
 Weights see only part of the matter: two adapters that never touch the same direction can still
 contradict each other in what they make the model say. A high figure is a reason to try the pair.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,8 @@ With both at scale 1 and of equal size, an overlap of c makes each push the othe
 along its own direction: at 0.2 that is like attaching each at a scale wrong by a fifth. Chance
 does not get there: independent adapters of n x n matrices overlap by about 1 / n.
 """
-NEGLIGIBLE = 1e-6
-"""Singular values below this share of the largest belong to padding, not to the adapter."""
+NEGLIGIBLE = 1e-8
+"""Directions below this share of the strongest's energy are padding or noise, not the adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,13 @@ class Interference:
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """One adapter's update of one matrix, with what all measures need of it."""
+    """One adapter's update B A of one matrix; B includes the scale."""
 
     a: Doubles
     b: Doubles
     norm: float
+    rows: Doubles
+    """Combines the rows of A to an orthonormal basis of the row space; shape (rank, dimensions)."""
 
 
 def measure(a: Path, b: Path) -> Interference:
@@ -110,7 +113,9 @@ def measure(a: Path, b: Path) -> Interference:
 
 
 def _check_together(first: LoraFile, second: LoraFile) -> None:
-    shapes = [{target: pair.shape for target, pair in lora.pairs.items()} for lora in (first, second)]
+    shapes = [
+        {target: pair.shape for target, pair in lora.pairs.items()} for lora in (first, second)
+    ]
     differing = [t for t in shapes[0].keys() & shapes[1].keys() if shapes[0][t] != shapes[1][t]]
     if first.architecture != second.architecture or differing:
         raise AdapterError(
@@ -123,36 +128,42 @@ def _check_together(first: LoraFile, second: LoraFile) -> None:
 def _update(pair: Pair) -> _Update:
     a, b = (factor.astype(np.float64) for factor in pair.values())
     b *= pair.scale
-    return _Update(a, b, math.sqrt(max(_inner(a, b, a, b), 0.0)))
+    inputs, outputs = a @ a.T, b.T @ b
+    norm = math.sqrt(max(float(np.sum(inputs * outputs)), 0.0))
+    return _Update(a, b, norm, _row_space(inputs, outputs))
 
 
-def _inner(a1: Doubles, b1: Doubles, a2: Doubles, b2: Doubles) -> float:
-    """Return the inner product of B1 A1 and B2 A2."""
-    return float(np.sum((b1.T @ b2) * (a1 @ a2.T)))
+def _row_space(inputs: Doubles, outputs: Doubles) -> Doubles:
+    """Find the row space of B A from A A' and B' B, padding and untrained directions left out."""
+    squares, vectors = _leading(inputs)
+    root = np.sqrt(squares)
+    _, within = _leading((vectors * root).T @ outputs @ (vectors * root))
+    rows: Doubles = (vectors / root) @ within
+    return rows
+
+
+def _leading(gram: Doubles) -> tuple[Doubles, Doubles]:
+    """Return the eigenvalues of a Gram matrix that are not negligible, and their vectors."""
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > max(NEGLIGIBLE * values.max(initial=0.0), 0.0)
+    return values[kept], vectors[:, kept]
 
 
 def _compare(first: _Update, second: _Update) -> MatrixInterference:
+    inputs, outputs = first.a @ second.a.T, first.b.T @ second.b
     product = first.norm * second.norm
-    inner = _inner(first.a, first.b, second.a, second.b)
+    cosines = first.rows.T @ inputs @ second.rows
     return MatrixInterference(
-        inner / product if product else 0.0,
+        _trace(outputs, inputs) / product if product else 0.0,
         (first.norm, second.norm),
-        _principal_angles(_row_space(first), _row_space(second)),
+        tuple(map(float, np.arccos(np.clip(_singular_values(cosines), -1, 1)))),
     )
 
 
-def _row_space(update: _Update) -> Doubles:
-    """Return an orthonormal basis of the input directions that B A reads; shape (inputs, rank)."""
-    q, r = np.linalg.qr(update.a.T)
-    # Zeros that pad the rank would count as directions, so the rank is that of the product.
-    _, singular, right = np.linalg.svd(np.linalg.qr(update.b, "r") @ r.T, full_matrices=False)
-    rank = int(np.sum(singular > NEGLIGIBLE * singular[0])) if singular[0] > 0 else 0
-    basis: Doubles = q @ right[:rank].T
-    return basis
+def _trace(outputs: Doubles, inputs: Doubles) -> float:
+    """Return tr(outputs' inputs)."""
+    return float(np.sum(outputs * inputs))
 
 
-def _principal_angles(first: Doubles, second: Doubles) -> tuple[float, ...]:
-    if not first.shape[1] or not second.shape[1]:
-        return ()
-    cosines = np.linalg.svd(first.T @ second, compute_uv=False)
-    return tuple(float(angle) for angle in np.arccos(np.clip(cosines, -1, 1)))
+def _singular_values(matrix: Doubles) -> NDArray[Any]:
+    return np.linalg.svd(matrix, compute_uv=False) if matrix.size else np.empty(0)

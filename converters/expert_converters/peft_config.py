@@ -30,6 +30,8 @@ REFUSED_OPTIONS = {
     "kasa_config": "it changes the base (KaSA)",
     "monteclora_config": "its factors are random (MonteCLoRA)",
 }
+MOVED_BASES = ("pissa", "olora", "corda", "lora_ga", "loftq")
+"""Initialisations that subtract the first adapter from the base, or quantise the base."""
 MAX_PATTERN_LENGTH = 512
 
 
@@ -56,8 +58,12 @@ class PeftConfig:
         return alpha / (math.sqrt(rank) if self.rank_stabilised else rank)
 
 
-def read_peft_config(folder: Path) -> PeftConfig:
+def read_peft_config(folder: Path, *, dora: bool = False) -> PeftConfig:
     """Read and check the adapter configuration in *folder*.
+
+    Args:
+        folder: where `adapter_config.json` is.
+        dora: accept DoRA, whose factors alone are not the whole adapter.
 
     Raises:
         CheckpointError: it is missing or not JSON.
@@ -66,26 +72,47 @@ def read_peft_config(folder: Path) -> PeftConfig:
     config = read_json(folder / "adapter_config.json")
     if config.get("peft_type") != "LORA":
         _refuse(folder, f"it is of the type {config.get('peft_type')!r}, not LORA")
-    for option, reason in REFUSED_OPTIONS.items():
-        if config.get(option):
-            _refuse(folder, f"{reason} ({option})")
-    if config.get("bias", "none") != "none":
-        _refuse(folder, f"it trains biases (bias={config['bias']!r})")
+    check_options(folder, {**config, "use_dora": False} if dora else config)
     tokens = config.get("alora_invocation_tokens") or []
     if not isinstance(tokens, list) or not all(type(token) is int for token in tokens):
         _refuse(folder, "alora_invocation_tokens is not a list of token ids")
     return PeftConfig(
         folder,
-        int(_number(folder, "r", config.get("r"))),
-        _number(folder, "lora_alpha", config.get("lora_alpha")),
-        {key: int(value) for key, value in _pattern(folder, config, "rank_pattern").items()},
-        _pattern(folder, config, "alpha_pattern"),
+        int(positive(folder, "r", config.get("r"))),
+        positive(folder, "lora_alpha", config.get("lora_alpha")),
+        {key: int(value) for key, value in read_pattern(folder, config, "rank_pattern").items()},
+        read_pattern(folder, config, "alpha_pattern"),
         bool(config.get("use_rslora")),
         tuple(tokens),
     )
 
 
-def _pattern(folder: Path, config: dict[str, Any], key: str) -> dict[str, float]:
+def check_options(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse what no conversion can carry over, whatever the kind of adapter.
+
+    Raises:
+        AdapterError: it names the option.
+    """
+    for option, reason in REFUSED_OPTIONS.items():
+        if config.get(option):
+            _refuse(folder, f"{reason} ({option})")
+    if config.get("bias", "none") != "none":
+        _refuse(folder, f"it trains biases (bias={config['bias']!r})")
+    start = str(config.get("init_lora_weights"))
+    if start.startswith(MOVED_BASES):
+        raise AdapterError(
+            f"{folder} cannot be converted",
+            f"it belongs to a base that its initialisation changed (init_lora_weights={start!r})",
+            "Save it with path_initial_model_for_weight_conversion, or merge it into its base.",
+        )
+
+
+def read_pattern(folder: Path, config: dict[str, Any], key: str) -> dict[str, float]:
+    """Return the positive numbers that *key* gives to modules, by regular expression.
+
+    Raises:
+        AdapterError: it is damaged.
+    """
     pattern = config.get(key) or {}
     if not isinstance(pattern, dict):
         _refuse(folder, f"{key} is not an object")
@@ -96,10 +123,15 @@ def _pattern(folder: Path, config: dict[str, Any], key: str) -> dict[str, float]
             _refuse(folder, f"{key} holds {expression!r}, which is no regular expression ({error})")
         if len(expression) > MAX_PATTERN_LENGTH:
             _refuse(folder, f"{key} holds an expression of {len(expression)} characters")
-    return {name: _number(folder, key, value) for name, value in pattern.items()}
+    return {name: positive(folder, key, value) for name, value in pattern.items()}
 
 
-def _number(folder: Path, key: str, value: Any) -> float:
+def positive(folder: Path, key: str, value: Any) -> float:
+    """Return *value*, found under *key*, as a positive number.
+
+    Raises:
+        AdapterError: it is something else.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         _refuse(folder, f"{key} is {value!r}, not a number")
     if not math.isfinite(value) or value <= 0:

@@ -1,15 +1,21 @@
 """Markets in a temporary folder, and the simplest changes to them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from expert.market.commit import Addition, Change, commit
 from expert.market.health import verify
+from expert.market.install import Confirm, Done, install, update
 from expert.market.market import Market
+from expert.market.plan import Options, Plan
 from expert.market.records import Member
+from expert.market.sources.registry import add_source
 from expert.package.container import inspect
 from expert.store.files import Files
 from expert.store.store import Store
+from support.packages import make_package
 
 
 def make_market(folder: Path, files: Files | None = None, shipped: Path | None = None) -> Market:
@@ -48,3 +54,43 @@ def damage(market: Market) -> int:
     with market.catalogue() as catalogue:
         packages = catalogue.installed()
     return len(verify(market, packages, deep=True))
+
+
+def yes(_: Plan) -> bool:
+    """Agree to everything."""
+    return True
+
+
+@dataclass
+class Shop:
+    """A market with one folder source, and short ways to use both."""
+
+    folder: Path
+    market: Market = field(init=False)
+    shelf: Path = field(init=False)
+    """The source's folder."""
+
+    def __post_init__(self) -> None:
+        self.market = make_market(self.folder)
+        self.shelf = self.folder / "shelf"
+        self.shelf.mkdir(parents=True)
+        add_source(self.market, "shelf", str(self.shelf))
+
+    def offer(self, name: str = "sql", version: str = "1.0.0", **changes: Any) -> Path:
+        """Put a package on the shelf."""
+        return make_package(self.shelf, name=name, version=version, **changes)
+
+    def install(self, *requests: str, confirm: Confirm = yes, **options: Any) -> Done:
+        """Install, agreeing to everything unless told otherwise."""
+        return install(self.market, requests, Options(**options), confirm)
+
+    def update(self, *names: str, confirm: Confirm = yes, **options: Any) -> Done:
+        """Update, agreeing to everything unless told otherwise."""
+        from expert.market.sources.registry import refresh
+
+        refresh(self.market, online=True)
+        return update(self.market, names, Options(**options), confirm)
+
+    def labels(self) -> set[str]:
+        """Return what is active."""
+        return labels(self.market)
