@@ -13,6 +13,7 @@ from .check import check_model
 from .checkpoint import Checkpoint, read_json
 from .errors import AdapterError
 from .gguf_file import inspect
+from .identity import BaseIdentity, base_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class AdapterBase:
     """Hugging Face module to GGUF weight."""
     shapes: dict[str, tuple[int, int]]
     """GGUF weight to (outputs, inputs)."""
+    identity: BaseIdentity | None = None
+    """Which weights these are; unknown for a checkpoint folder, of which only shapes are read."""
 
     @property
     def vocab_size(self) -> int:
@@ -61,7 +64,8 @@ def _from_gguf(path: Path) -> AdapterBase:
         if module is not None and len(tensor.shape) == 2:
             names[module] = name
             shapes[name] = (tensor.shape[1], tensor.shape[0])
-    return AdapterBase(architecture.name, "output.weight" not in gguf.tensors, names, shapes)
+    tied = "output.weight" not in gguf.tensors
+    return AdapterBase(architecture.name, tied, names, shapes, base_identity(gguf))
 
 
 def _from_checkpoint(path: Path) -> AdapterBase:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from .gguf_file import ArrayValue, GGUFFile
 from .gguf_types import GGMLType
 
+PREFIX = "expert.base."
 _TOKENIZER_KEYS = (
     "tokenizer.ggml.model",
     "tokenizer.ggml.pre",
@@ -36,6 +37,20 @@ class BaseIdentity:
         """A name of it for people: eight hex digits over all parts."""
         parts = (self.architecture, self.shapes, self.tokenizer, self.norms)
         return _digest(part.encode() for part in parts)[:8]
+
+
+def identity_keys(identity: BaseIdentity) -> dict[str, str]:
+    """Return the metadata an adapter carries to name its base."""
+    return {f"{PREFIX}{field.name}": getattr(identity, field.name) for field in fields(identity)}
+
+
+def declared_identity(adapter: GGUFFile) -> BaseIdentity | None:
+    """Return the base that an adapter names; None if it names none."""
+    names = [field.name for field in fields(BaseIdentity)]
+    parts = {name: adapter.metadata.get(PREFIX + name) for name in names}
+    if None in parts.values():
+        return None
+    return BaseIdentity(**{name: str(value) for name, value in parts.items()})
 
 
 def base_identity(model: GGUFFile) -> BaseIdentity:

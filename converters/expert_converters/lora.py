@@ -23,6 +23,7 @@ from .check_adapter import EMBEDDING
 from .errors import AdapterError
 from .files import replacing
 from .gguf_file import inspect
+from .identity import identity_keys
 from .peft_config import PeftConfig, read_peft_config
 from .safetensors_file import StoredTensor, read_safetensors
 
@@ -99,6 +100,7 @@ def convert_lora(job: LoraJob, progress: Progress | None = None) -> Path:
         for pair in pairs:
             _announce(writer, pair, TYPES[job.type])
         _write_metadata(writer, config, job, alpha)
+        _write_identity(writer, base)
         _write_file(writer, part, pairs, alpha, progress)
         inspect(part)
     return job.target
@@ -204,6 +206,13 @@ def _write_metadata(
             gguf.GGUFValueType.UINT32,
         )
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+
+
+def _write_identity(writer: gguf.GGUFWriter, base: AdapterBase) -> None:
+    """Name the weights the adapter is for, so that another base of the same shape is refused."""
+    if base.identity is not None:
+        for part, value in identity_keys(base.identity).items():
+            writer.add_string(part, value)
 
 
 def _write_file(

@@ -68,7 +68,8 @@ def encode(values: Floats, kind: GGMLType) -> Factor:
     from gguf import GGMLQuantizationType, quants
 
     with np.errstate(over="ignore", invalid="ignore"):
-        raw: Bytes = quants.quantize(values, GGMLQuantizationType(kind)).view(np.uint8)
+        stored = quants.quantize(np.ascontiguousarray(values), GGMLQuantizationType(kind))
+    raw: Bytes = stored.view(np.uint8)
     factor = Factor(kind, raw, values.shape[1])
     if not np.isfinite(factor.values()).all():
         raise AdapterError(

@@ -98,7 +98,7 @@ def check_options(folder: Path, config: dict[str, Any]) -> None:
             _refuse(folder, f"{reason} ({option})")
     if config.get("bias", "none") != "none":
         _refuse(folder, f"it trains biases (bias={config['bias']!r})")
-    start = str(config.get("init_lora_weights"))
+    start = str(config.get("init_lora_weights")).lower()
     if start.startswith(MOVED_BASES):
         raise AdapterError(
             f"{folder} cannot be converted",

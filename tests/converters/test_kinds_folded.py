@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from expert_converters.check import check_adapter
 from expert_converters.errors import AdapterError
@@ -195,7 +197,13 @@ def test_progress_counts_matrices(
     assert seen == [(done, 14) for done in range(1, 15)]
 
 
-def edited(source: Path, target: Path, config: dict[str, Any], drop: str = "", **add: Any) -> Path:
+def edited(
+    source: Path,
+    target: Path,
+    config: dict[str, Any],
+    drop: str = "",
+    add: Mapping[str, NDArray[np.float32]] | None = None,
+) -> Path:
     """Copy an adapter with another configuration, without some tensors, and with others."""
     from safetensors.numpy import load_file
 
@@ -204,7 +212,7 @@ def edited(source: Path, target: Path, config: dict[str, Any], drop: str = "", *
     (target / "adapter_config.json").write_text(json.dumps(own | config))
     tensors = load_file(source / "adapter_model.safetensors")
     kept = {name: value for name, value in tensors.items() if not drop or drop not in name}
-    write_safetensors(target / "adapter_model.safetensors", kept | add, "float32")
+    write_safetensors(target / "adapter_model.safetensors", kept | dict(add or {}), "float32")
     return target
 
 
@@ -272,8 +280,8 @@ def test_misshapen_and_surplus_tensors_are_refused(
     tmp_path: Path,
 ) -> None:
     """Nothing is sliced, broadcast or lost in silence."""
-    tensors = {name: np.ones(shape, np.float32)}
-    source = edited(folders[kind], tmp_path / "source", {}, **tensors)
+    tensors: dict[str, NDArray[np.float32]] = {name: np.ones(shape, np.float32)}
+    source = edited(folders[kind], tmp_path / "source", {}, add=tensors)
     with pytest.raises(AdapterError, match=reason):
         convert(source, tiny_gguf, tmp_path / "out" / "lora.gguf")
     assert not list((tmp_path / "out").glob("*"))
@@ -287,7 +295,7 @@ def test_an_adalora_pruned_to_nothing_is_refused(
 
     stored = load_file(folders["adalora"] / "adapter_model.safetensors")
     zeros = {name: 0 * value for name, value in stored.items() if name.endswith("lora_E")}
-    source = edited(folders["adalora"], tmp_path / "source", {}, **zeros)
+    source = edited(folders["adalora"], tmp_path / "source", {}, add=zeros)
     with pytest.raises(AdapterError, match="pruned"):
         convert(source, tiny_gguf, tmp_path / "lora.gguf")
 
@@ -302,6 +310,6 @@ def test_types_and_ranks_that_cannot_be_written(
         "base_model.vera_A": np.ones((8193, 128), np.float32),
         "base_model.vera_B": np.ones((128, 8193), np.float32),
     }
-    source = edited(folders["vera"], tmp_path / "source", {}, **shared)
+    source = edited(folders["vera"], tmp_path / "source", {}, add=shared)
     with pytest.raises(AdapterError, match="8192"):
         convert(source, tiny_gguf, tmp_path / "lora.gguf")

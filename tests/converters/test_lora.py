@@ -15,6 +15,7 @@ from expert_converters.check import check_adapter
 from expert_converters.errors import AdapterError, CheckpointError
 from expert_converters.gguf_file import inspect
 from expert_converters.gguf_types import GGMLType
+from expert_converters.identity import PREFIX, declared_identity
 from expert_converters.lora import LoraJob, convert_lora
 from support.checkpoints import AdapterShape, Qwen3Shape, peft_adapter, write_safetensors
 from support.converter_peers import (
@@ -145,14 +146,19 @@ def test_f16_fallback_when_a_row_does_not_hold_whole_blocks(tmp_path: Path) -> N
     assert adapter.tensors["blk.0.attn_q.weight.lora_b"].type is GGMLType.Q8_0
 
 
-def test_base_as_gguf_or_folder_gives_the_same_file(
+def test_a_gguf_base_is_named_and_a_folder_gives_the_same_tensors(
     tiny_checkpoint: Path, tiny_gguf: Path, tmp_path: Path
 ) -> None:
-    """Only the base's shapes matter, wherever they come from."""
+    """A GGUF base is named by its identity; shapes, and so tensors, come from either."""
     source = peft_adapter(tmp_path / "peft")
     first = convert_lora(LoraJob(source, tiny_gguf, tmp_path / "a.gguf"))
     second = convert_lora(LoraJob(source, tiny_checkpoint, tmp_path / "b.gguf"))
-    assert first.read_bytes() == second.read_bytes()
+    one, other = inspect(first), inspect(second)
+    named = {key: value for key, value in one.metadata.items() if key.startswith(PREFIX)}
+    assert declared_identity(one) is not None and declared_identity(other) is None
+    assert {k: v for k, v in one.metadata.items() if k not in named} == other.metadata
+    assert one.tensors == other.tensors
+    assert all(one.tensor_bytes(name) == other.tensor_bytes(name) for name in one.tensors)
 
 
 @pytest.mark.slow

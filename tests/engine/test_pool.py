@@ -10,8 +10,10 @@ from expert.engine.adapter_file import AdapterFile, read_adapter
 from expert.engine.adapter_set import AdapterSet
 from expert.engine.model import Model
 from expert.engine.pool import AdapterPool
-from expert.errors import NotFoundError, ResourceError, VerificationError
+from expert.errors import NotFoundError, ResourceError, VerificationError, WrongBaseError
+from expert_converters.model import ModelJob, convert_model
 from support.adapters import MadeAdapter
+from support.checkpoints import Qwen3Shape, qwen3_checkpoint
 
 
 @pytest.fixture
@@ -98,6 +100,17 @@ def test_missing_damaged_and_foreign_adapters(
         read_adapter(damaged, tiny.header)
     with pytest.raises(VerificationError):
         read_adapter(tiny.path, tiny.header)
+
+
+def test_another_base_of_the_same_shape_is_refused(
+    adapters: list[MadeAdapter], tmp_path: Path
+) -> None:
+    """An adapter names the weights it was made for; the reason is given, with code 4."""
+    folder = qwen3_checkpoint(tmp_path / "other", Qwen3Shape(seed=7))
+    other = convert_model(ModelJob(folder, tmp_path / "other.gguf", "f32"))
+    with Model(other) as model, pytest.raises(WrongBaseError, match="other weights") as caught:
+        read_adapter(adapters[0].path, model.header)
+    assert caught.value.code == 4
 
 
 def test_an_adapter_is_checked_once_a_base(

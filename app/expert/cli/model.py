@@ -81,6 +81,7 @@ def describe(model: BaseModel) -> dict[str, Any]:
     from expert.engine.header import read_header
     from expert.engine.memory import estimate
     from expert.engine.options import ContextOptions
+    from expert_converters.identity import base_identity
 
     header = read_header(model.path)
     meta = header.metadata
@@ -95,6 +96,7 @@ def describe(model: BaseModel) -> dict[str, Any]:
         "title": meta.get("general.name", ""),
         "path": str(model.path),
         "bytes": model.size,
+        "identity": base_identity(header).short,
         "architecture": architecture,
         "parameters": sum(weights),
         "context": context,

@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 
 from expert.engine.header import file_identity, recall, remember
-from expert.errors import NotFoundError, VerificationError
+from expert.errors import NotFoundError, VerificationError, WrongBaseError
 from expert_converters.check import check_adapter
 from expert_converters.check_adapter import INVOCATION
 from expert_converters.errors import ConversionError
 from expert_converters.gguf_file import GGUFFile, inspect
+from expert_converters.identity import base_identity, declared_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ def read_adapter(path: Path, base: GGUFFile) -> AdapterFile:
     Raises:
         NotFoundError: there is no such file.
         VerificationError: it is damaged, hostile, or does not fit *base*.
+        WrongBaseError: it names other weights as its base.
     """
     try:
         key = file_identity(path, file_identity(base.path))
@@ -62,6 +64,7 @@ def read_adapter(path: Path, base: GGUFFile) -> AdapterFile:
 def _check(path: Path, base: GGUFFile) -> AdapterFile:
     try:
         header = inspect(path)
+        _check_identity(header, base)
         check_adapter(header, base)
     except ConversionError as error:
         raise VerificationError(error.what, error.why, error.fix) from error
@@ -76,4 +79,24 @@ def _check(path: Path, base: GGUFFile) -> AdapterFile:
         tuple(msgspec.convert(header.array(INVOCATION), list[int]))
         if INVOCATION in header.metadata
         else (),
+    )
+
+
+def _check_identity(adapter: GGUFFile, base: GGUFFile) -> None:
+    declared, present = declared_identity(adapter), base_identity(base)
+    if declared is None or declared == present:
+        return
+    reasons = {
+        "architecture": "that base is of another architecture",
+        "shapes": "that base has other sizes",
+        "tokenizer": "that base has another vocabulary",
+        "norms": "that base has the same shape but other weights",
+    }
+    why = [
+        text for part, text in reasons.items() if getattr(declared, part) != getattr(present, part)
+    ]
+    raise WrongBaseError(
+        f"{adapter.path.name} was made for another base ({declared.short}, not {present.short}).",
+        f"{why}.".capitalize(),
+        "Use the base it was made for, or an expert made for this one.",
     )

@@ -18,7 +18,7 @@ from expert_converters.errors import ConversionError
 from expert_converters.gguf_file import GGUFFile, inspect
 
 # Raise when the checks become stricter, so that older verdicts are not trusted.
-_CHECKS = 1
+_CHECKS = 2
 
 T = TypeVar("T")
 
