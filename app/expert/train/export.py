@@ -45,15 +45,12 @@ def config(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def generation(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return `generation_config.json`; a model this small is best nearly greedy."""
+    """Return `generation_config.json`; a model this small is best greedy."""
     return {
         "bos_token_id": token_id(tokenizer, END),
         "pad_token_id": token_id(tokenizer, END),
         "eos_token_id": [token_id(tokenizer, STOP), token_id(tokenizer, END)],
-        "do_sample": True,
-        "temperature": 0.3,
-        "top_k": 20,
-        "top_p": 0.9,
+        "do_sample": False,
     }
 
 

@@ -32,6 +32,7 @@ from expert.train.corpus import load_corpus, load_tokenizer
 from expert.train.evaluate import write_report
 from expert.train.export import export
 from expert.train.optimiser import Optimiser
+from expert.train.publish import publish
 from expert.train.qwen3 import Qwen3
 from expert.train.recipe import Recipe, read_recipe
 
@@ -50,6 +51,8 @@ class Options:
     resume: bool = False
     device: str = "auto"
     rows: int = 200
+    into: Path | None = None
+    """Where the finished base, its curve and figures go; None leaves them in the run."""
 
 
 def losses(model: Qwen3, batch: Batch) -> Tensor:
@@ -209,6 +212,8 @@ def pretrain(options: Options) -> Path:
     folder = export(recipe, run.optimiser.weights(), tokenizer, options.out / "checkpoint")
     if options.rows:
         write_report(recipe, options.data, options.out, options.rows)
+    if options.into:
+        publish(options.out, options.into)
     return folder
 
 
@@ -224,6 +229,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--resume", action="store_true", help="continue a run that was stopped")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--rows", type=int, default=200, help="evaluated rows a task, or 0")
+    parser.add_argument("--into", type=Path, help="replace the base in this folder when done")
     return Options(**vars(parser.parse_args(arguments)))
 
 
