@@ -1,51 +1,13 @@
-"""Sources of llama.cpp, tiny checkpoints and their conversions, shared by the converter tests."""
+"""Tiny checkpoints and their conversions, shared by the converter tests."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tarfile
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from expert_converters.model import ModelJob, convert_model
 from support.checkpoints import Qwen3Shape, qwen3_checkpoint
-
-
-@pytest.fixture(scope="session")
-def llama_cpp_source(request: pytest.FixtureRequest) -> Path:
-    """Folder of llama.cpp's sources, from EXPERT_LLAMA_CPP_SOURCE or the package index."""
-    named = os.environ.get("EXPERT_LLAMA_CPP_SOURCE")
-    if named:
-        return Path(named)
-    package = f"llama-cpp-python=={version('llama-cpp-python')}"
-    store = getattr(request.config, "cache", None)
-    if store is None:
-        pytest.skip("llama.cpp's sources are not here: set EXPERT_LLAMA_CPP_SOURCE")
-    cache = Path(store.mkdir("llama-cpp-source"))
-    archives = list(cache.glob("llama_cpp_python-*.tar.gz"))
-    if not archives:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--no-binary", "llama-cpp-python", "--dest", str(cache), package]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        archives = list(cache.glob("llama_cpp_python-*.tar.gz"))
-        if done.returncode or not archives:
-            pytest.skip(
-                "llama.cpp's sources are not here: set EXPERT_LLAMA_CPP_SOURCE, or allow "
-                f"`pip download {package}`"
-            )
-    return _extract(archives[0], cache)
-
-
-def _extract(archive: Path, cache: Path) -> Path:
-    root = cache / archive.name.removesuffix(".tar.gz") / "vendor" / "llama.cpp"
-    if not (root / "convert_hf_to_gguf.py").is_file():
-        with tarfile.open(archive) as tar:
-            tar.extractall(cache, filter="data")
-    return root
 
 
 @pytest.fixture(scope="session")

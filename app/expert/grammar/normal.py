@@ -1,0 +1,244 @@
+"""Makes a grammar fit for the engine: only rules that can match, and loops instead of recursion.
+
+A rule that can never be completed would trap a generation in it; a rule that ends with itself
+costs an Earley parser a row that grows with every repetition.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from typing import TypeGuard
+
+from expert.errors import UsageError
+from expert.grammar.form import (
+    EMPTY,
+    Chars,
+    Choice,
+    Grammar,
+    Node,
+    Reference,
+    Repeat,
+    Sequence,
+    Text,
+    choice,
+    references,
+    sequence,
+    walk,
+)
+
+_LONGEST = 100_000
+_UNKNOWN = 1 << 60
+_ROUNDS = 20  # of lowering the lengths; few are needed, because rules come after those they use
+
+
+def normalise(grammar: Grammar) -> Grammar:
+    """Return an equal grammar of reachable rules that can match and do not end with themselves.
+
+    Raises:
+        UsageError: nothing matches the grammar, or only what no answer has room for.
+    """
+    rules = reachable(grammar.rules, grammar.root)
+    can_match = closure(rules, _matches)
+    if grammar.root not in can_match:
+        raise UsageError(
+            f"No text matches the rule `{grammar.root}`.",
+            "Every way through it comes back to a rule that is not finished yet, or to an empty "
+            f"character set. Rules without an end: {_some(set(rules) - set(can_match))}.",
+            "Give each of them an option that does not refer back.",
+        )
+    rules = {name: _prune(node, can_match) for name, node in rules.items() if name in can_match}
+    _require_short(rules)
+    rules = {name: _unroll(name, node) for name, node in rules.items()}
+    return Grammar(reachable(rules, grammar.root), grammar.root)
+
+
+def closure(
+    rules: dict[str, Node], holds: Callable[[Node, Collection[str]], bool]
+) -> dict[str, None]:
+    """Return the rules of which *holds* is true, given those before them in the result."""
+    users: dict[str, list[str]] = defaultdict(list)
+    for name, node in rules.items():
+        for used in set(references(node)):
+            users[used].append(name)
+    known: dict[str, None] = {}
+    pending = list(rules)
+    while pending:
+        name = pending.pop()
+        if name not in known and holds(rules[name], known):
+            known[name] = None
+            pending += users[name]
+    return known
+
+
+def nullable(node: Node, empty_rules: Collection[str]) -> bool:
+    """Tell whether *node* matches the empty text, given the rules that do."""
+    match node:
+        case Text(text):
+            return not text
+        case Sequence(parts):
+            return all(nullable(part, empty_rules) for part in parts)
+        case Choice(options):
+            return any(nullable(option, empty_rules) for option in options)
+        case Repeat(item, least):
+            return least == 0 or nullable(item, empty_rules)
+        case Reference(name):
+            return name in empty_rules
+        case _:
+            return False
+
+
+def straight_rules(rules: dict[str, Node]) -> dict[str, None]:
+    """Return the rules that never come back to a rule, each after those it refers to."""
+    return closure(rules, lambda node, known: all(name in known for name in references(node)))
+
+
+def reachable(rules: dict[str, Node], root: str) -> dict[str, Node]:
+    """Return the rules that *root* leads to."""
+    found, pending = {root}, [root]
+    while pending:
+        for name in references(rules[pending.pop()]):
+            if name not in found:
+                found.add(name)
+                pending.append(name)
+    return {name: node for name, node in rules.items() if name in found}
+
+
+def left_recursive(rules: dict[str, Node]) -> set[str]:
+    """Return the rules that can come back to themselves before any character was matched."""
+    empty_rules = closure(rules, nullable)
+    heads = {name: _heads(node, empty_rules) for name, node in rules.items()}
+    grounded: set[str] = set()
+    while ready := {name for name in heads if name not in grounded and heads[name] <= grounded}:
+        grounded |= ready
+    return {name for name in heads if name not in grounded and _comes_back(name, heads)}
+
+
+def has_empty_loop(rules: dict[str, Node]) -> bool:
+    """Tell whether something that can be empty repeats without end: left recursion to llama.cpp."""
+    empty_rules = closure(rules, nullable)
+    return any(
+        isinstance(one, Repeat) and one.most is None and nullable(one.item, empty_rules)
+        for node in rules.values()
+        for one in walk(node)
+    )
+
+
+def _comes_back(name: str, heads: dict[str, set[str]]) -> bool:
+    seen, pending = set[str](), [name]
+    while pending:
+        new = heads[pending.pop()] - seen
+        if name in new:
+            return True
+        seen |= new
+        pending += new
+    return False
+
+
+def _heads(node: Node, empty_rules: Collection[str]) -> set[str]:
+    """Return the rules that *node* can begin with."""
+    match node:
+        case Reference(name):
+            return {name}
+        case Choice(options):
+            return {name for option in options for name in _heads(option, empty_rules)}
+        case Repeat(item, _, most) if most != 0:
+            return _heads(item, empty_rules)
+        case Sequence(parts):
+            found: set[str] = set()
+            for part in parts:
+                found |= _heads(part, empty_rules)
+                if not nullable(part, empty_rules):
+                    break
+            return found
+        case _:
+            return set()
+
+
+def _matches(node: Node, known: Collection[str]) -> bool:
+    match node:
+        case Chars(ranges):
+            return bool(ranges)
+        case Sequence(parts):
+            return all(_matches(part, known) for part in parts)
+        case Choice(options):
+            return any(_matches(option, known) for option in options)
+        case Repeat(item, least):
+            return least == 0 or _matches(item, known)
+        case Reference(name):
+            return name in known
+        case _:
+            return True
+
+
+def _prune(node: Node, can_match: Collection[str]) -> Node:
+    match node:
+        case Sequence(parts):
+            return sequence(*(_prune(part, can_match) for part in parts))
+        case Choice(options):
+            alive = [option for option in options if _matches(option, can_match)]
+            return choice(*(_prune(option, can_match) for option in alive))
+        case Repeat(item) if _matches(item, can_match):
+            return replace(node, item=_prune(item, can_match))
+        case Repeat():
+            return EMPTY
+        case _:
+            return node
+
+
+def _require_short(rules: dict[str, Node]) -> None:
+    """Refuse rules without a short match: the engine writes out all of a text that is forced."""
+    order = list(closure(rules, _matches))
+    shortest = dict.fromkeys(order, _UNKNOWN)
+    for _ in range(_ROUNDS):
+        before = list(shortest.values())
+        for name in order:
+            shortest[name] = _length(rules[name], shortest)
+        if before == list(shortest.values()):
+            break
+    for name, node in rules.items():
+        if max(_length(part, shortest) for part in walk(node)) > _LONGEST:
+            raise UsageError(
+                f"No text of a usable length matches the rule `{name}`.",
+                f"Its repetitions add up to more than {_LONGEST:,} characters.",
+                "Lower the numbers of its repetitions, and of the rules it refers to.",
+            )
+
+
+def _length(node: Node, shortest: dict[str, int]) -> int:
+    """Return the length of the shortest match, given that of each rule."""
+    match node:
+        case Text(text):
+            return len(text)
+        case Sequence(parts):
+            return sum(_length(part, shortest) for part in parts)
+        case Choice(options):
+            return min(_length(option, shortest) for option in options)
+        case Repeat(item, least):
+            return least * _length(item, shortest) if least else 0
+        case Reference(name):
+            return shortest[name]
+        case _:
+            return 1
+
+
+def _unroll(name: str, node: Node) -> Node:
+    """Turn `name ::= a name | b` into `name ::= a* b`."""
+    options = node.options if isinstance(node, Choice) else (node,)
+    loops = [option.parts[:-1] for option in options if _ends_with(option, name)]
+    stops = [option for option in options if not _ends_with(option, name)]
+    if not loops:
+        return node
+    again = Repeat(choice(*(sequence(*parts) for parts in loops)), 0, None)
+    return sequence(again, choice(*stops))
+
+
+def _ends_with(option: Node, name: str) -> TypeGuard[Sequence]:
+    if not isinstance(option, Sequence):
+        return False
+    last = option.parts[-1]
+    return isinstance(last, Reference) and last.name == name
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:5]) + (", ..." if len(shown) > 5 else "")
