@@ -107,6 +107,28 @@ def cold(command: Sequence[str | Path]) -> Callable[[Setup], dict[str, float]]:
     return measure
 
 
+def report_memory(setup: Setup) -> None:
+    """Print the peak memory of a cold ask beside what it may take.
+
+    The limit is the model file, what llama.cpp repacks of it, the KV cache, and 150 MB.
+    """
+    from expert.engine.header import read_header
+    from expert.engine.memory import estimate
+    from expert.engine.options import ContextOptions
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "expert", "ask", "-m", str(setup.model), "-q", "--max-tokens", "16",
+         "--context", "512", QUESTION],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    _, _, used = os.wait4(process.pid, 0)
+    process.returncode = 0  # it was waited for above
+    parts = estimate(read_header(setup.model), ContextOptions(size=512))
+    limit = setup.model.stat().st_size + parts.repacked + parts.kv_cache + 150_000_000
+    peak = used.ru_maxrss * 1024
+    print(f"peak memory of ask: {peak / 1e6:.0f} MB of at most {limit / 1e6:.0f} MB")
+
+
 def interleave(
     setup: Setup,
     one: Callable[[Setup], dict[str, float]],
@@ -159,6 +181,7 @@ def main() -> None:
     for peer, report in comparisons.items():
         for key, (a, b, ratio) in report.items():
             print(f"{peer:<36}{key:<10}{a:>10.2f}{b:>10.2f}{ratio:>8.3f}")
+    report_memory(setup)
 
 
 if __name__ == "__main__":

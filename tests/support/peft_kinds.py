@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def prune_adalora(base: Path, folder: Path, config: Any) -> Path:
     for index, name in enumerate(names):
         kept[name] = [(index + position) % 3 > 0 and index > 0 for position in range(rank)]
     model.peft_config["default"].rank_pattern = kept
-    model.save_pretrained(folder)
+    with warnings.catch_warnings():
+        # PEFT takes a rank of 0 for a sign of an incomplete model.
+        warnings.simplefilter("ignore")
+        model.save_pretrained(folder)
     return folder
 
 
@@ -66,5 +70,8 @@ def moved_base(base: Path, folder: Path, start: str, *, convert: bool, rank: int
     model.save_pretrained(first)
     model.peft_config["default"].init_lora_weights = start
     randomise(model, 0.05)
-    model.save_pretrained(folder, path_initial_model_for_weight_conversion=str(first))
+    with warnings.catch_warnings():
+        # Loading the first adapter beside the trained one is the conversion.
+        warnings.simplefilter("ignore")
+        model.save_pretrained(folder, path_initial_model_for_weight_conversion=str(first))
     return model
