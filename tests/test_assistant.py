@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from expert.assistant import Assistant, choose_sampling
+from expert.assistant import Assistant
 from expert.config import Config
-from expert.engine.model import Model
 from expert.errors import InputTooLongError, NotFoundError, VerificationError
 from expert.types import Answer, Delta, Done, Message, Notice, Request
 
@@ -98,19 +97,3 @@ def test_the_time_limit_ends_an_answer(slow_model: Path) -> None:
         found = answer(assistant, Request(HELLO, max_tokens=4000, temperature=1, timeout=0.5))
     assert found.finish == "timeout"
     assert found.timings.answer_tokens < 4000
-
-
-def test_sampling_comes_from_the_request_then_the_file_then_greedy(tiny: Model) -> None:
-    """A model's recommendation holds unless the request says otherwise."""
-    assert choose_sampling(Request(HELLO), tiny).top_k == tiny.metadata("general.sampling.top_k")
-    assert choose_sampling(Request(HELLO, top_k=3), tiny).top_k == 3
-    tiny.header.metadata.pop("general.sampling.temp")
-    plain = choose_sampling(Request(HELLO), tiny)
-    assert plain.temperature == 0
-    assert plain.seed == 0
-
-
-def test_a_random_seed_is_reported(tiny: Model) -> None:
-    """Without a seed each request draws one, so that its answer can be repeated."""
-    seeds = {choose_sampling(Request(HELLO, temperature=1), tiny).seed for _ in range(5)}
-    assert len(seeds) > 1

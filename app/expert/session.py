@@ -144,7 +144,7 @@ class Conversation:
         """
         # Plain json, because an answer may hold bytes that are no characters (ADR 4).
         text = json.dumps([asdict(message) for message in self.messages], indent=2)
-        self._session.assistant.save_state(path.with_suffix(".kv"))
+        self._session.assistant.resident.save_state(path.with_suffix(".kv"))
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             draft.write_text(text + "\n")
@@ -175,7 +175,9 @@ class Conversation:
                 f"The file {path} holds no conversation.", str(error), "Choose another file."
             ) from error
         try:
-            self._session.assistant.load_state(path.with_suffix(".kv"), self._session.experts)
+            self._session.assistant.resident.load_state(
+                path.with_suffix(".kv"), self._session.experts
+            )
         except ExpertError as error:
             return error.why or error.what
         return None
