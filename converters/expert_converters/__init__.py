@@ -2,7 +2,8 @@
 
 `inspect` is the quick GGUF reader everyone uses; the rest is imported from the module that does it:
 `check` (is it safe for llama.cpp), `model` (checkpoints), `lora` and `lora_export` (adapters),
-`quantise` (K-quants).
+`kinds` (adapters of every PEFT kind), `fuse` and `interference` (several adapters), `quantise`
+(K-quants).
 """
 
 from .errors import ConversionError

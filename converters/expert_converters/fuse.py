@@ -20,17 +20,10 @@ from .errors import AdapterError
 from .files import replacing
 from .fused_pair import FusedPair, plan_pair
 from .gguf_file import inspect
-from .gguf_types import GGMLType
 from .gguf_writer import Value, write_gguf
-from .lora_file import Bytes, LoraFile, Pair, open_lora
+from .lora_file import TYPES, Bytes, LoraFile, Pair, open_lora
 from .low_rank import LowRank
 
-TYPES = {
-    "f32": GGMLType.F32,
-    "f16": GGMLType.F16,
-    "bf16": GGMLType.BF16,
-    "q8_0": GGMLType.Q8_0,
-}
 PARTS = "expert.fused.sha256"
 SCALES = "expert.fused.scales"
 

@@ -14,11 +14,9 @@ import numpy as np
 from .errors import AdapterError
 from .gguf_types import GGMLType
 from .gguf_writer import NewTensor
-from .lora_file import Bytes, Factor, Floats, Pair, encode
+from .lora_file import RANK_MULTIPLE, Bytes, Factor, Floats, Pair, encode
 from .low_rank import LowRank, truncate_product
 
-RANK_MULTIPLE = 32
-"""Ranks are padded to whole blocks of the quantised types, and of llama.cpp's inner loops."""
 BLOCK_TYPES = (GGMLType.Q8_0, GGMLType.Q4_0)
 """Types whose blocks begin with one half-precision scale and have no offset."""
 

@@ -21,6 +21,16 @@ from .gguf_types import GGMLType, ValueType
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
+TYPES = {
+    "f32": GGMLType.F32,
+    "f16": GGMLType.F16,
+    "bf16": GGMLType.BF16,
+    "q8_0": GGMLType.Q8_0,
+}
+"""Types that factors are written in, by the name people type."""
+RANK_MULTIPLE = 32
+"""Ranks are padded to whole blocks of the quantised types, and of llama.cpp's inner loops."""
+
 
 @dataclass(frozen=True, slots=True)
 class Factor:

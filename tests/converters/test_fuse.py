@@ -2,74 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
-from dataclasses import replace
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from gguf import GGMLQuantizationType as Type
+from gguf import GGUFWriter, quants
 
 from expert_converters import fused_pair
 from expert_converters.check import check_adapter
-from expert_converters.errors import AdapterError, NotGGUF
 from expert_converters.fuse import FuseJob, fuse
 from expert_converters.gguf_file import inspect
 from expert_converters.gguf_types import GGMLType
-from expert_converters.lora import LoraJob, convert_lora
-from support.adapter_peers import (
-    adapted_logits,
-    dense_updates,
-    load_base,
-    model_logits,
-    peft_logits,
-    relative_error,
-)
+from support.adapter_peers import adapted_logits, load_base, model_logits, peft_logits
 from support.checkpoints import AdapterShape, Qwen3Shape, peft_adapter
+from support.fusion import Q_A, Q_B, SCALES, converted, make_sources, worst_error
 
 # PEFT reads an attribute that transformers has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
-SHAPES = (
-    AdapterShape(rank=32, alpha=32, seed=1),
-    AdapterShape(rank=8, alpha=24, seed=2, targets=("q_proj", "v_proj", "down_proj")),
-    AdapterShape(rank=40, alpha=10, seed=3, targets=("v_proj", "o_proj")),
-)
-SCALES = (1.0, 0.5, -0.75)
-Q_A, Q_B = "blk.0.attn_q.weight.lora_a", "blk.0.attn_q.weight.lora_b"
 DOWN = "blk.0.ffn_down.weight.lora_b"
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three PEFT adapters of different ranks, scales and matrices."""
-    folder = tmp_path_factory.mktemp("peft")
-    return [peft_adapter(folder / str(index), shape=shape) for index, shape in enumerate(SHAPES)]
-
-
-def converted(sources: list[Path], base: Path, folder: Path, kind: str) -> list[Path]:
-    """Convert adapters to GGUF."""
-    return [
-        convert_lora(LoraJob(source, base, folder / f"{source.name}-{kind}.gguf", kind))
-        for source in sources
-    ]
-
-
-def weighted_sum(parts: list[tuple[Path, float]]) -> dict[str, Any]:
-    """Return the sum of scale times update, computed on full matrices."""
-    total: dict[str, Any] = {}
-    for path, scale in parts:
-        for target, update in dense_updates(path).items():
-            total[target] = total.get(target, 0) + scale * update
-    return total
-
-
-def worst_error(fused: Path, parts: list[tuple[Path, float]]) -> float:
-    """Return the largest relative error of a fused matrix against the sum of the parts."""
-    found, expected = dense_updates(fused), weighted_sum(parts)
-    assert found.keys() == expected.keys()
-    return max(relative_error(found[target], expected[target]) for target in expected)
+    return make_sources(tmp_path_factory.mktemp("peft"))
 
 
 # Float types round a scaled number once; Q8_0 rounds only each block's scale, to 11 bits.
@@ -109,12 +72,8 @@ def test_q8_0_blocks_are_copied_byte_by_byte(tiny_gguf: Path, tmp_path: Path) ->
     paths = converted(sources, tiny_gguf, tmp_path, "q8_0")
     report = fuse(FuseJob([(path, 1.0) for path in paths], tmp_path / "fused.gguf"))
     fused = inspect(tmp_path / "fused.gguf")
-    ordered = sorted(map(inspect, paths), key=lambda header: header.tensors[Q_B].shape[0])
-    if report.parts != tuple(sorted(report.parts)):
-        pytest.fail("the report's order is not canonical")
-    import hashlib
-
-    by_digest = {hashlib.sha256(part.path.read_bytes()).hexdigest(): part for part in ordered}
+    assert report.parts == tuple(sorted(report.parts))
+    by_digest = {hashlib.sha256(path.read_bytes()).hexdigest(): inspect(path) for path in paths}
     in_order = [by_digest[digest] for digest, _ in report.parts]
     assert fused.tensor_bytes(Q_A) == b"".join(part.tensor_bytes(Q_A) for part in in_order)
     rows = [np.frombuffer(part.tensor_bytes(Q_B), np.uint8).reshape(128, -1) for part in in_order]
@@ -231,6 +190,21 @@ def test_an_open_file_gets_the_bytes_a_path_gets(
     assert file.getvalue() == (tmp_path / "fused.gguf").read_bytes()
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memfd is Linux's")
+def test_llama_cpp_loads_from_memory(sources: list[Path], tiny_gguf: Path, tmp_path: Path) -> None:
+    """A memfd is handed over by its path below /proc, and computes the same."""
+    paths = converted(sources, tiny_gguf, tmp_path, "q8_0")
+    parts = list(zip(paths, SCALES, strict=True))
+    fuse(FuseJob(parts, tmp_path / "fused.gguf"))
+    with os.fdopen(os.memfd_create("fused"), "wb") as file:
+        fuse(FuseJob(parts, file))
+        memory = Path(f"/proc/self/fd/{file.fileno()}")
+        check_adapter(inspect(memory), inspect(tiny_gguf))
+        found = adapted_logits(tiny_gguf, [(memory, 1.0)])
+    expected = adapted_logits(tiny_gguf, [(tmp_path / "fused.gguf", 1.0)])
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_scale_zero_leaves_an_adapter_out(
     sources: list[Path], tiny_gguf: Path, tmp_path: Path
 ) -> None:
@@ -281,31 +255,34 @@ def test_q8_0_is_kept_where_only_one_part_must_be_quantised(
     assert any((blocks[:, index] == own).all() for index in range(2))
 
 
-def test_llama_cpps_mixed_factors_are_accepted(tiny_gguf: Path, tmp_path: Path) -> None:
-    """A Q8_0 factor A beside an f16 factor B of rank 8, as llama.cpp's converter writes them."""
-    from gguf import GGMLQuantizationType, GGUFWriter, quants
-
+@pytest.mark.parametrize(
+    ("kinds", "rank", "fused_rank"),
+    [((Type.Q8_0, Type.F16), 8, 32), ((Type.Q4_0, Type.Q4_0), 32, 96)],
+    ids=["llama.cpp's Q8_0 with F16", "Q4_0"],
+)
+def test_types_that_others_write(
+    kinds: tuple[Type, Type], rank: int, fused_rank: int, tiny_gguf: Path, tmp_path: Path
+) -> None:
+    """Factors of two types, as llama.cpp's converter makes of small ranks, and coarser blocks."""
     random = np.random.default_rng(0)
-    paths = []
-    for index in range(3):
-        path = tmp_path / f"{index}.gguf"
-        writer = GGUFWriter(path, "qwen3")
+    parts = []
+    for index, scale in enumerate(SCALES):
+        writer = GGUFWriter(tmp_path / f"{index}.gguf", "qwen3")
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", 16.0)
-        a = random.standard_normal((8, 64), dtype=np.float32)
-        b = random.standard_normal((128, 8), dtype=np.float32)
-        kind = GGMLQuantizationType.Q8_0
-        writer.add_tensor(Q_A, quants.quantize(a, kind), raw_dtype=kind)
-        writer.add_tensor(Q_B, b.astype(np.float16))
+        for name, shape, kind in zip((Q_A, Q_B), ((rank, 64), (128, rank)), kinds, strict=True):
+            values = random.standard_normal(shape, dtype=np.float32)
+            writer.add_tensor(name, quants.quantize(values, kind), raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        paths.append(path)
-    parts = list(zip(paths, SCALES, strict=True))
+        parts.append((tmp_path / f"{index}.gguf", scale))
     fuse(FuseJob(parts, tmp_path / "fused.gguf", base=tiny_gguf))
-    assert inspect(tmp_path / "fused.gguf").tensors[Q_B].shape == (32, 128)
+    fused = inspect(tmp_path / "fused.gguf").tensors
+    assert fused[Q_B].shape == (fused_rank, 128)
+    assert [fused[name].type for name in (Q_A, Q_B)] == list(kinds)
     assert worst_error(tmp_path / "fused.gguf", parts) < 1e-3
 
 
@@ -329,137 +306,6 @@ def test_embedding_adapters_are_fused_transposed(untied_gguf: Path, tmp_path: Pa
         assert worst_error(tmp_path / "fused.gguf", parts) < tolerance
         fuse(FuseJob(parts, tmp_path / "small.gguf", rank=24, base=untied_gguf))
         assert worst_error(tmp_path / "small.gguf", parts) < 2e-2
-
-
-def test_truncation_keeps_the_reported_energy(
-    sources: list[Path], tiny_gguf: Path, tmp_path: Path
-) -> None:
-    """The result is the best approximation: the dense SVD keeps no more, and the report is true."""
-    parts = list(zip(converted(sources, tiny_gguf, tmp_path, "f32"), SCALES, strict=True))
-    report = fuse(FuseJob(parts, tmp_path / "fused.gguf", rank=16, base=tiny_gguf))
-    found, expected = dense_updates(tmp_path / "fused.gguf"), weighted_sum(parts)
-    kept = total = 0.0
-    for target, update in expected.items():
-        squares = np.linalg.svd(update, compute_uv=False) ** 2
-        best = squares[:16].sum() / squares.sum()
-        assert report.retained[target] == pytest.approx(best, abs=1e-6)
-        assert 1 - relative_error(found[target], update) ** 2 == pytest.approx(best, abs=1e-5)
-        kept, total = kept + squares[:16].sum(), total + squares.sum()
-    assert report.energy == pytest.approx(kept / total, abs=1e-6)
-    assert 0.3 < report.energy < 0.99
-
-
-def test_truncation_to_the_full_rank_changes_nothing(
-    sources: list[Path], tiny_gguf: Path, tmp_path: Path
-) -> None:
-    """Nothing is lost where the rank suffices, and no rank is wasted."""
-    parts = list(zip(converted(sources, tiny_gguf, tmp_path, "f32"), SCALES, strict=True))
-    report = fuse(FuseJob(parts, tmp_path / "fused.gguf", rank=1000, base=tiny_gguf))
-    assert worst_error(tmp_path / "fused.gguf", parts) < 1e-5
-    assert report.energy == pytest.approx(1.0)
-
-
-def test_truncation_survives_quantisation(
-    sources: list[Path], tiny_gguf: Path, tmp_path: Path
-) -> None:
-    """Singular values are shared between the factors, so that Q8_0 adds little to the loss."""
-    parts = list(zip(converted(sources, tiny_gguf, tmp_path, "q8_0"), SCALES, strict=True))
-    report = fuse(FuseJob(parts, tmp_path / "fused.gguf", rank=32, base=tiny_gguf))
-    found, expected = dense_updates(tmp_path / "fused.gguf"), weighted_sum(parts)
-    for target, update in expected.items():
-        kept = 1 - relative_error(found[target], update) ** 2
-        assert kept == pytest.approx(report.retained[target], abs=1e-3)
-
-
-def alora(seed: int, tokens: tuple[int, ...] | None) -> AdapterShape:
-    """An aLoRA of rank 32."""
-    return AdapterShape(rank=32, alpha=32, seed=seed, alora_invocation_tokens=tokens)
-
-
-def test_aloras_of_the_same_invocation_keep_it(tiny_gguf: Path, tmp_path: Path) -> None:
-    """The fused adapter is active from the same tokens on."""
-    sources = [peft_adapter(tmp_path / str(seed), shape=alora(seed, (401, 3))) for seed in (1, 2)]
-    paths = converted(sources, tiny_gguf, tmp_path, "q8_0")
-    fuse(FuseJob([(path, 0.5) for path in paths], tmp_path / "fused.gguf", base=tiny_gguf))
-    fused = inspect(tmp_path / "fused.gguf")
-    assert fused.array("adapter.alora.invocation_tokens") == [401, 3]
-
-
-@pytest.mark.parametrize("tokens", [(401, 4), None])
-def test_aloras_of_different_invocations_are_refused(
-    tokens: tuple[int, ...] | None, tiny_gguf: Path, tmp_path: Path
-) -> None:
-    """Neither with other tokens nor with an ordinary LoRA."""
-    shapes = (alora(1, (401, 3)), alora(2, tokens))
-    sources = [peft_adapter(tmp_path / str(shape.seed), shape=shape) for shape in shapes]
-    paths = converted(sources, tiny_gguf, tmp_path, "q8_0")
-    with pytest.raises(AdapterError, match="invocation tokens"):
-        fuse(FuseJob([(path, 1.0) for path in paths], tmp_path / "out" / "fused.gguf"))
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"parts": []}, "other than 0"),
-        ({"rank": 0}, "not positive"),
-        ({"type": "q4_k"}, "unknown type"),
-        ({"digests": ["00"]}, "digests"),
-    ],
-)
-def test_jobs_that_make_no_sense(
-    change: dict[str, Any], reason: str, sources: list[Path], tiny_gguf: Path, tmp_path: Path
-) -> None:
-    """Each is refused with its reason."""
-    paths = converted(sources, tiny_gguf, tmp_path, "q8_0")
-    job = FuseJob([(path, 1.0) for path in paths], tmp_path / "fused.gguf")
-    with pytest.raises(AdapterError, match=reason):
-        fuse(replace(job, **change))
-
-
-@pytest.mark.parametrize("scale", [float("nan"), float("inf"), 1e30])
-def test_scales_beyond_all_bounds(
-    scale: float, sources: list[Path], tiny_gguf: Path, tmp_path: Path
-) -> None:
-    """No NaN or infinity reaches a file, and no half of a file is left."""
-    (path, *_) = converted(sources, tiny_gguf, tmp_path, "q8_0")
-    with pytest.raises(AdapterError, match="scale"):
-        fuse(FuseJob([(path, scale)], tmp_path / "out" / "fused.gguf"))
-    assert not list((tmp_path / "out").glob("*"))
-
-
-def test_ranks_beyond_the_limit_are_refused(
-    sources: list[Path], tiny_gguf: Path, tmp_path: Path
-) -> None:
-    """A result that check_adapter would refuse is not made; truncation helps."""
-    (path, *_) = converted(sources, tiny_gguf, tmp_path, "q8_0")
-    parts = [(path, 0.001 * index) for index in range(1, 258)]
-    with pytest.raises(AdapterError, match="8192"):
-        fuse(FuseJob(parts, io.BytesIO()))
-
-
-def test_files_that_are_no_adapters(sources: list[Path], tiny_gguf: Path, tmp_path: Path) -> None:
-    """Models, other files and missing ones are named."""
-    (path, *_) = converted(sources, tiny_gguf, tmp_path, "q8_0")
-    with pytest.raises(AdapterError, match="not a LoRA"):
-        fuse(FuseJob([(path, 1.0), (tiny_gguf, 1.0)], tmp_path / "fused.gguf"))
-    with pytest.raises(NotGGUF):
-        fuse(FuseJob([(path, 1.0), (tmp_path / "none.gguf", 1.0)], tmp_path / "fused.gguf"))
-
-
-def test_adapters_of_different_bases_are_refused(tmp_path: Path, tiny_gguf: Path) -> None:
-    """Matrices of another shape cannot be added, and the base check names the misfit."""
-    from support.checkpoints import qwen3_checkpoint
-
-    wide = Qwen3Shape(hidden_size=96)
-    base = qwen3_checkpoint(tmp_path / "base", wide)
-    other = converted([peft_adapter(tmp_path / "wide", wide)], base, tmp_path, "q8_0")
-    own = converted([peft_adapter(tmp_path / "tiny")], tiny_gguf, tmp_path, "q8_0")
-    with pytest.raises(AdapterError, match="one base model"):
-        fuse(FuseJob([(path, 1.0) for path in other + own], tmp_path / "out" / "fused.gguf"))
-    with pytest.raises(AdapterError, match="shape"):
-        fuse(FuseJob([(other[0], 1.0)], tmp_path / "out" / "fused.gguf", base=tiny_gguf))
-    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_a_fused_adapter_can_be_fused_again(

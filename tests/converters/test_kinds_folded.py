@@ -23,6 +23,8 @@ from support.peft_kinds import TARGETS, moved_base, peft_folder, prune_adalora
 pytestmark = [
     # PEFT reads an attribute that transformers has deprecated.
     pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
+    # It looks for AdaLoRA's rank pattern as if it were LoRA's.
+    pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning"),
     # It says so of every initialisation that changes the base.
     pytest.mark.filterwarnings("ignore:`init_lora_weights:UserWarning"),
 ]

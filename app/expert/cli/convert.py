@@ -18,9 +18,13 @@ def build_parser() -> argparse.ArgumentParser:
     model = kinds.add_parser("model", help="a Hugging Face checkpoint to a GGUF model")
     model.add_argument("source", metavar="DIR", type=Path)
     model.add_argument("--type", choices=MODEL_TYPES + QUANTISED_TYPES, default="q8_0")
-    adapter = kinds.add_parser("adapter", help="a PEFT LoRA to a GGUF adapter")
+    adapter = kinds.add_parser("adapter", help="a PEFT adapter of any kind to GGUF")
     adapter.add_argument("source", metavar="DIR", type=Path)
     adapter.add_argument("--type", choices=MODEL_TYPES, default="q8_0")
+    adapter.add_argument(
+        "--rank", type=options.positive, metavar="R",
+        help="approximate DoRA or IA3 as a LoRA of this rank, instead of merging into a new base",
+    )  # fmt: skip
     peft = kinds.add_parser("peft", help="a GGUF adapter back to a PEFT folder")
     peft.add_argument("source", metavar="FILE", type=Path)
     for kind in (adapter, peft):
@@ -83,10 +87,18 @@ def _base(args: argparse.Namespace) -> Path:
 
 
 def _adapter(args: argparse.Namespace) -> Path:
-    from expert_converters.lora import LoraJob, convert_lora
+    from expert_converters.kinds import AdapterJob, convert_adapter
 
-    job = LoraJob(args.source, _base(args), args.output, args.type)
-    return convert_lora(job, _progress(args, "converting"))
+    job = AdapterJob(args.source, _base(args), args.output, args.type, rank=args.rank)
+    report = convert_adapter(job, _progress(args, "converting"))
+    if report.form == "model":
+        print(
+            f"expert: {report.kind} acts only when merged: this file is a whole model",
+            file=sys.stderr,
+        )
+    if not report.exact:
+        print(f"expert: approximated, {report.residual:.1%} of it is lost", file=sys.stderr)
+    return report.path
 
 
 def _peft(args: argparse.Namespace) -> Path:

@@ -15,12 +15,10 @@ from ..adapter_base import AdapterBase
 from ..check_adapter import ALPHA, MAX_RANK
 from ..errors import AdapterError
 from ..files import replacing
-from ..fuse import TYPES
-from ..fused_pair import RANK_MULTIPLE
 from ..gguf_file import inspect
 from ..gguf_types import GGMLType
 from ..gguf_writer import NewTensor, write_gguf
-from ..lora_file import Bytes, Floats, encode
+from ..lora_file import RANK_MULTIPLE, TYPES, Bytes, Floats, encode
 from .job import AdapterJob, Progress
 
 
