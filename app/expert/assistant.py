@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from expert.closing import Closing
 from expert.collecting import Collected, until
 from expert.config import Config
 from expert.engine.adapter_file import AdapterFile, read_adapter
@@ -18,7 +17,7 @@ from expert.resident import Resident
 from expert.types import Answer, Done, Event, ExpertUse, Message, Notice, Plan, Request
 
 
-class Assistant:
+class Assistant(Closing):
     """Answers requests on one resident base model. Close it, or use it with `with`.
 
     The model loads in the background from the start, while the caller still reads its input.
@@ -132,14 +131,3 @@ class Assistant:
     def close(self) -> None:
         """Free the contexts and the weights."""
         self.resident.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -17,12 +17,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import msgspec
 
 from expert.assistant import Assistant
+from expert.closing import Closing
 from expert.config import load_config
 from expert.errors import ExpertError, NotFoundError, ResourceError, VerificationError
 from expert.models import find_expert, find_model
@@ -59,7 +59,7 @@ class Generated:
         return self.answer.text
 
 
-class Session:
+class Session(Closing):
     """One resident base model and the experts attached to it. Safe to use from many threads.
 
     Raises:
@@ -108,17 +108,6 @@ class Session:
     def close(self) -> None:
         """Free the base and everything attached."""
         self._assistant.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Conversation:

@@ -3,9 +3,9 @@
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from expert.closing import Closing
 from expert.engine import library
 from expert.engine.hardware import cores
 from expert.engine.model import Model
@@ -33,7 +33,7 @@ class Slice:
     """How many of the last tokens need logits."""
 
 
-class Context:
+class Context(Closing):
     """One KV cache on a model. Not safe for several threads, except for `cancel`.
 
     Raises:
@@ -212,17 +212,6 @@ class Context:
             self._lib.llama_batch_free(self._batch)
             self._lib.llama_free(self._handle)
             self._handle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _set_rope(params: Any, rope: RopeScaling) -> None:

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
+from expert.closing import Closing
 from expert.engine.adapter_set import activation_runs
 from expert.engine.context import Context
 from expert.engine.fusion import Fusion
@@ -30,7 +30,7 @@ class _Call:
     result: "Future[Any]"
 
 
-class Engine:
+class Engine(Closing):
     """Generates for many callers on one context, in steps that batch running jobs.
 
     A job takes the free sequence that shares the longest prefix with its prompt, under the same
@@ -120,17 +120,6 @@ class Engine:
     def _check_open(self) -> None:
         if self._closing:
             raise UsageError("The engine is closed.", "", "Open a new one.")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # The thread's own side: nothing below is called by anyone else.
 

@@ -4,9 +4,9 @@ import ctypes
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from expert.closing import Closing
 from expert.engine import library
 from expert.engine.hardware import gpus
 from expert.engine.header import read_header
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NO_MMAP, _MMAP, _LOCK, _MMAP_LOCK = 0, 1, 2, 3  # llama_load_mode
 
 
-class Model:
+class Model(Closing):
     """A loaded model; contexts on it share the weights. Close it, or use it with `with`.
 
     Raises:
@@ -118,17 +118,6 @@ class Model:
         if self._handle:
             self._lib.llama_model_free(self._handle)
             self._handle = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):
