@@ -106,3 +106,15 @@ def test_a_growing_context_does_not_end_another_threads_answer(tiny_path: Path) 
         long = session.generate("word " * 60, max_tokens=200, temperature=0).answer
         assert "".join([*parts, *first]) == alone
         assert long.finish != "cancelled"
+
+
+def test_closing_during_an_answer_leaves_no_error(
+    tiny_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A session may be closed while an answer is half read; nothing complains afterwards."""
+    session = Session(tiny_path)
+    answer = iter(session.generate("Hello", max_tokens=400, temperature=1.0))
+    next(answer)
+    session.close()
+    del answer
+    assert capfd.readouterr().err == ""

@@ -110,9 +110,10 @@ class Resident:
             yield engine
         finally:
             with self._lock:
-                self._users[engine] -= 1
-                if engine is not self._engine:
-                    self._retire(engine)
+                if engine in self._users:  # else all was closed while this request ran
+                    self._users[engine] -= 1
+                    if engine is not self._engine:
+                        self._retire(engine)
 
     def _retire(self, engine: Engine | None) -> None:
         if engine and not self._users.get(engine):

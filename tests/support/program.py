@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -52,7 +53,13 @@ def start(*arguments: str | Path, stdin: int = subprocess.DEVNULL) -> "subproces
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=_hear_interrupts,
     )
+
+
+def _hear_interrupts() -> None:
+    """Undo what a test run in the background inherits: there, shells ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def in_terminal(arguments: Sequence[str | Path], timeout: float = 60) -> Outcome:
