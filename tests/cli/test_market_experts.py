@@ -230,3 +230,22 @@ def test_progress_and_words_stay_off_a_pipe(shelf: Path) -> None:
     """Standard output holds only the result, standard error nothing that is not a warning."""
     done = expert("install", "json", *SURE)
     assert (done.text, done.message) == ("installed acme/json@1.0.0\n", "")
+
+
+def test_listing_loads_nothing_it_does_not_need(shelf: Path) -> None:
+    """Neither cryptography nor compression, migrations or numbers: it must be quick."""
+    expert("install", "json", *SURE)
+    heavy = ["nacl", "zstandard", "sqlite_utils", "msgspec", "numpy", "filelock", "hashlib"]
+    script = (
+        "import sys; from expert.cli import main; main(['list'])\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "acme/json" in run.stdout
+    assert run.stdout.endswith("[]\n")
+
+
+def test_listing_creates_nothing(home: Path) -> None:
+    """In an empty home there is nothing to list, and afterwards neither."""
+    assert "No experts" in expert("list").text
+    assert not (home / "data").exists()

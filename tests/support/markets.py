@@ -20,18 +20,19 @@ from support.packages import make_package
 
 def make_market(folder: Path, files: Files | None = None, shipped: Path | None = None) -> Market:
     """Return a market of its own, with no shipped experts unless a folder of them is given."""
-    return Market(Store(folder / "data", files or Files()), folder / "cache", shipped)
+    find = None if shipped is None else lambda: shipped
+    return Market(Store(folder / "data", files or Files()), folder / "cache", find)
 
 
 def additions(packages: Sequence[Path]) -> Change:
     """Return the change that makes exactly *packages* active."""
-    ids = [inspect(path).id for path in packages]
+    found = [(path, inspect(path)) for path in packages]
     return Change(
         reason="test",
-        members=tuple(Member(id_, True, True) for id_ in ids),
+        members=tuple(Member(one.id, True, True) for _, one in found),
         edges=(),
         additions=tuple(
-            Addition(path, id_, "signed", "test") for path, id_ in zip(packages, ids, strict=True)
+            Addition(path, one.id, one.signer, "signed", "test") for path, one in found
         ),
     )
 

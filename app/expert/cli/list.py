@@ -1,8 +1,12 @@
 """`expert list`: what is installed."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from expert.cli import marketplace, options
+
+if TYPE_CHECKING:
+    from expert.market.market import Market
+    from expert.market.records import Installed
 
 
 def run(arguments: list[str]) -> int:
@@ -21,8 +25,7 @@ def run(arguments: list[str]) -> int:
 
         print(write_lock(market).decode(), end="")
         return 0
-    with market.catalogue() as catalogue:
-        packages, pins = catalogue.installed(), catalogue.pins()
+    packages, pins = _installed(market)
     rows = [
         {
             "name": package.qualified_name,
@@ -42,6 +45,14 @@ def run(arguments: list[str]) -> int:
     lines = [_line(row, width) for row in rows]
     marketplace.emit(args, rows, lines or ["No experts are installed. See `expert search`."])
     return 0
+
+
+def _installed(market: "Market") -> "tuple[list[Installed], dict[str, str]]":
+    """Return what is installed and pinned; looking must not create anything."""
+    if not market.store.database.exists():
+        return [], {}
+    with market.catalogue() as catalogue:
+        return catalogue.installed(), catalogue.pins()
 
 
 def _line(row: dict[str, Any], width: int) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -138,11 +139,12 @@ def confirmation(args: argparse.Namespace) -> "Confirm":
 
 def _ask(question: str) -> bool:
     """Ask on the terminal, whatever the standard input is."""
+    keyboard, screen = ("CONIN$", "CONOUT$") if os.name == "nt" else ("/dev/tty", "/dev/tty")
     try:
-        with open("/dev/tty" if sys.platform != "win32" else "CON", "r+") as terminal:
-            terminal.write(f"{question} [y/N] ")
-            terminal.flush()
-            return terminal.readline().strip().lower() in ("y", "yes")
+        with open(screen, "w") as out, open(keyboard) as typed:
+            out.write(f"{question} [y/N] ")
+            out.flush()
+            return typed.readline().strip().lower() in ("y", "yes")
     except OSError:
         raise UsageError(
             "This needs your confirmation, and there is no terminal to ask on.",

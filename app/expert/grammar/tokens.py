@@ -79,29 +79,34 @@ class TokenTable:
         Raises:
             UsageError: the engine refuses the grammar; *why* holds its words.
         """
-        prototype = self._prototypes.get(grammar)
-        if prototype is None:
-            prototype = self._compile(grammar)
-            self._prototypes[grammar] = prototype
+        if reason := self.error(grammar):
+            raise UsageError(
+                "The mask engine refuses this grammar.",
+                reason,
+                "Make it smaller or less ambiguous.",
+            )
+        return self._prototypes[grammar].deep_copy()
+
+    def error(self, grammar: str) -> str:
+        """Compile *grammar*, and return why the engine refuses it, in its words, or nothing."""
+        if grammar not in self._prototypes:
+            self._prototypes[grammar] = self._compile(grammar)
             if len(self._prototypes) > _PROTOTYPES:
                 self._prototypes.popitem(last=False)
-        else:
-            self._prototypes.move_to_end(grammar)
-        return prototype.deep_copy()
+        self._prototypes.move_to_end(grammar)
+        return first_line(self._prototypes[grammar].get_error())
 
     def _compile(self, grammar: str) -> "LLMatcher":
         from llguidance import LLMatcher
 
-        matcher = _with_deep_stack(
+        return _with_deep_stack(
             lambda: LLMatcher(self._tokenizer, grammar, log_level=0, limits=_limits())
         )
-        if matcher.is_error():
-            raise UsageError(
-                "The mask engine refuses this grammar.",
-                matcher.get_error().partition("\n")[0],
-                "Make it smaller or less ambiguous.",
-            )
-        return matcher
+
+
+def first_line(error: str) -> str:
+    """Return the part of the engine's error that is about the grammar."""
+    return error.strip().partition("\n")[0]
 
 
 class _Source:

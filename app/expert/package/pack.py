@@ -8,7 +8,7 @@ changes nothing but the signature, whatever zstd made them.
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ def read_source(folder: Path) -> Manifest:
         VerificationError: it is not valid.
     """
     path = folder / SOURCE_MANIFEST
-    with _open_source(path) as stream, naming(path):
+    with open_source(path) as stream, naming(path):
         return decode_draft(stream.read(LIMITS.manifest + 1))
 
 
@@ -69,7 +69,7 @@ def pack(
     with new_file(target) as out, ExitStack() as stack:
         members = []
         for path in references(draft):
-            source = stack.enter_context(_open_source(folder / path))
+            source = stack.enter_context(open_source(folder / path))
             members.append(_store(path, source, stack, target.parent))
         files = tuple(member.file for member in members)
         manifest = encode_manifest(msgspec.structs.replace(draft, files=files))
@@ -118,6 +118,33 @@ def attach(package: Path, signature: bytes | None, target: Path | None = None) -
     return inspect(target)
 
 
+def assemble(
+    manifest: bytes, signature: bytes | None, contents: Callable[[str], Path], target: Path
+) -> Preview:
+    """Write a package again from its manifest, its signature and its unpacked files.
+
+    Raises:
+        VerificationError: a file is not what the manifest says, or was compressed by another zstd
+            than this one.
+        ResourceError: the package cannot be written.
+    """
+    files = decode_manifest(manifest).files
+    with new_file(target) as out, ExitStack() as stack:
+        _write_head(out, manifest, signature)
+        for file in files:
+            source = stack.enter_context(open_package(contents(file.path)))
+            member = _store(file.path, source, stack, target.parent)
+            if member.file != file:
+                raise VerificationError(
+                    f"{file.path} cannot be packed as it was.",
+                    "It is damaged, or another version of zstd packed it.",
+                    "Use the package file itself.",
+                )
+            _write_member(out, member)
+        out.write(tar.END)
+    return inspect(target)
+
+
 def extract(package: Path, target: Path, progress: Progress | None = None) -> Preview:
     """Unpack *package* into the new folder *target*, from which it can be packed again.
 
@@ -154,7 +181,13 @@ class _Member:
     stored: BinaryIO
 
 
-def _open_source(path: Path) -> BinaryIO:
+def open_source(path: Path) -> BinaryIO:
+    """Open a file of a source folder.
+
+    Raises:
+        NotFoundError: it is missing.
+        UsageError: it is a symbolic link, which could lead anywhere.
+    """
     if path.is_symlink():
         raise UsageError(
             f"{path} is a symbolic link.", "Packages hold plain files.", "Put the file itself here."

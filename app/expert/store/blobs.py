@@ -4,7 +4,6 @@ A file gets its name only after its contents are on the disk, so a name is a pro
 name is already taken the promise is checked again, because a disk may have broken it.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -89,6 +88,8 @@ class Blobs:
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, as 64 hexadecimal digits."""
+    import hashlib  # with OpenSSL, which listing what is installed does not need
+
     with path.open("rb") as stream:
         digest = hashlib.sha256()
         while block := stream.read(_BLOCK):

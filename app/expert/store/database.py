@@ -8,7 +8,7 @@ with its record in one transaction, is imported only when there is one.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +51,15 @@ def connect(path: Path, schema: Schema, lock: Path) -> sqlite3.Connection:
         ResourceError: it cannot be opened or written.
         VerificationError: it is damaged, of another program, or written by a newer Expert.
     """
-    with translated(path):
-        missing = not path.exists() or _pending(path, schema)
-    if missing:
-        with exclusive(lock), translated(path):
-            _migrate(path, schema)
-    with translated(path):
+    if path.exists():
+        with translated(path), ExitStack() as on_failure:
+            connection = _open(path)
+            on_failure.callback(connection.close)
+            if not _is_behind(connection, path, schema):
+                on_failure.pop_all()
+                return connection
+    with exclusive(lock), translated(path):
+        _migrate(path, schema)
         return _open(path)
 
 
@@ -78,18 +81,18 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _pending(path: Path, schema: Schema) -> bool:
+def _is_behind(connection: sqlite3.Connection, path: Path, schema: Schema) -> bool:
     """Tell whether migrations are missing, after checking that the database is ours."""
-    with closing(_open(path)) as connection:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if application != APPLICATION_ID and tables:
-            raise VerificationError(
-                f"{path} is not Expert's database.",
-                "Another program made it.",
-                "Move it away, or set EXPERT_HOME to another folder.",
-            )
-        done = _applied(connection, schema)
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application != APPLICATION_ID:
+        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+            return True
+        raise VerificationError(
+            f"{path} is not Expert's database.",
+            "Another program made it.",
+            "Move it away, or set EXPERT_HOME to another folder.",
+        )
+    done = _applied(connection, schema)
     known = {migration.name for migration in schema.migrations}
     if done - known:
         raise VerificationError(

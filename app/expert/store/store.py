@@ -1,7 +1,6 @@
 """The store of one user: its blobs, its lock, its database, and a place for what is half done."""
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,7 +47,7 @@ class Store:
         """
         with exclusive(self.lock, timeout), _disk_errors(self.root):
             self.clear_staging()
-            folder = self.staging / secrets.token_hex(8)
+            folder = self.staging / os.urandom(8).hex()
             self.files.make_folder(folder)
             try:
                 yield folder

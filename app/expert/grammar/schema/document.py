@@ -14,6 +14,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 from expert.errors import UsageError, VerificationError
 from expert.grammar.schema import keywords
+from expert.grammar.schema.patterns import to_engine_syntax
 
 Schema: TypeAlias = bool | dict[str, Any]
 
@@ -49,6 +50,21 @@ def read_schema(schema: object) -> Document:
     document = Document(root, reader.definitions, draft)
     _require_progress(document)
     return document
+
+
+def schemas_of(document: Document) -> Iterator[Schema]:
+    """Yield every schema of the document."""
+    pending: list[Schema] = [document.root, *document.definitions.values()]
+    while pending:
+        one = pending.pop()
+        yield one
+        for keyword, given in one.items() if isinstance(one, dict) else ():
+            if keyword in keywords.NAMED_SCHEMAS:
+                pending += given.values()
+            elif keyword in keywords.SCHEMAS and isinstance(given, list):
+                pending += given
+            elif keyword in keywords.SCHEMA or keyword == "items":
+                pending.append(given)
 
 
 def parse_schema(text: str) -> Document:
@@ -128,7 +144,7 @@ class _Index:
             self._resources.setdefault(base, raw)
         named = raw.get(self._key)
         if self._draft <= 7 and isinstance(named, str) and "#" in named:
-            self._anchors.setdefault(urljoin(base, "#" + urldefrag(named)[1]), (raw, base))
+            self._anchors.setdefault(_join(base, "#" + urldefrag(named)[1]), (raw, base))
         for keyword in ("$anchor", "$dynamicAnchor"):
             if self._draft > 7 and isinstance(raw.get(keyword), str):
                 self._anchors.setdefault(f"{base}#{raw[keyword]}", (raw, base))
@@ -218,7 +234,7 @@ class _Reader:
         if "$ref" in raw and self._draft <= 7:
             raw = {"$ref": raw["$ref"]}
         for keyword, value in raw.items():
-            if self._draft >= keywords.SINCE.get(keyword, 0):
+            if keywords.SINCE.get(keyword, 0) <= self._draft <= keywords.UNTIL.get(keyword, 9999):
                 self._keyword(keyword, value, raw, base, f"{place}/{keyword}", made)
         self._depth -= 1
         return made
@@ -247,7 +263,7 @@ class _Reader:
         elif keyword in keywords.STRINGS:
             if not isinstance(value, str):
                 raise _wrong(place, keyword, "a string")
-            made[keyword] = value
+            made[keyword] = to_engine_syntax(value) if keyword == "pattern" else value
         elif keyword in ("items", "additionalItems"):
             self._items(keyword, value, raw, base, place, made)
         elif keyword in keywords.SCHEMA:
@@ -261,8 +277,11 @@ class _Reader:
                 name: _names(value[name], place) for name in _mapping(value, keyword, place)
             }
         elif keyword in keywords.NAMED_SCHEMAS - {"$defs", "definitions"}:
+            patterns = keyword == "patternProperties"
             made[keyword] = {
-                name: self.read(value[name], base, f"{place}/{name}")
+                to_engine_syntax(name) if patterns else name: self.read(
+                    value[name], base, f"{place}/{name}"
+                )
                 for name in _mapping(value, keyword, place)
             }
 
@@ -319,9 +338,7 @@ class _Reader:
         listed = isinstance(raw.get("items"), list)
         if keyword == "items" and listed:
             made["prefixItems"] = self._several(value, base, place)
-        elif keyword == "items":
-            made["items"] = self.read(value, base, place)
-        elif listed and self._draft <= 2019:
+        elif keyword == "items" or listed and self._draft <= 2019:
             made["items"] = self.read(value, base, place)
 
     def _several(self, value: object, base: str, place: str) -> list[Schema]:
@@ -330,8 +347,6 @@ class _Reader:
         return [self.read(one, base, f"{place}/{index}") for index, one in enumerate(value)]
 
     def _dependencies(self, value: Any, base: str, place: str, made: dict[str, Any]) -> None:
-        if self._draft > 7:
-            return
         for name in _mapping(value, "dependencies", place):
             need = value[name]
             if isinstance(need, dict | bool):

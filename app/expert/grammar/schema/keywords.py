@@ -11,22 +11,38 @@ DRAFTS = {
 """By what `$schema` contains."""
 
 SCHEMA = frozenset(
-    (
-        "additionalItems additionalProperties contains else if items not propertyNames then "
-        "unevaluatedItems unevaluatedProperties"
-    ).split()
+    [
+        "additionalItems",
+        "additionalProperties",
+        "contains",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ]
 )
-SCHEMAS = frozenset("allOf anyOf items oneOf prefixItems".split())
+SCHEMAS = frozenset(["allOf", "anyOf", "items", "oneOf", "prefixItems"])
 NAMED_SCHEMAS = frozenset(
-    "$defs definitions dependencies dependentSchemas patternProperties properties".split()
+    ["$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"]
 )
-NUMBERS = frozenset("exclusiveMaximum exclusiveMinimum maximum minimum multipleOf".split())
+NUMBERS = frozenset(["exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"])
 COUNTS = frozenset(
-    (
-        "maxContains maxItems maxLength maxProperties minContains minItems minLength minProperties"
-    ).split()
+    [
+        "maxContains",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "minContains",
+        "minItems",
+        "minLength",
+        "minProperties",
+    ]
 )
-STRINGS = frozenset("format pattern".split())
+STRINGS = frozenset(["contentEncoding", "contentMediaType", "format", "pattern"])
 
 SINCE = {
     "const": 6,
@@ -43,29 +59,52 @@ SINCE = {
     "unevaluatedItems": 2019,
     "unevaluatedProperties": 2019,
 }
+UNTIL = {"contentEncoding": 7, "contentMediaType": 7, "dependencies": 7}
+"""The last draft in which a keyword constrains values."""
 OF_2020 = frozenset(
-    (
-        "$anchor $defs $dynamicRef dependentRequired dependentSchemas prefixItems "
-        "unevaluatedItems unevaluatedProperties"
-    ).split()
+    [
+        "$anchor",
+        "$defs",
+        "$dynamicRef",
+        "dependentRequired",
+        "dependentSchemas",
+        "prefixItems",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ]
 )
-OF_7 = frozenset("additionalItems definitions dependencies".split())
+OF_7 = frozenset(["additionalItems", "definitions", "dependencies"])
 """What only older drafts have: it tells the draft of a schema that names none."""
 
 APPLIES = {
-    "string": frozenset("format maxLength minLength pattern".split()),
+    "string": frozenset(["format", "maxLength", "minLength", "pattern"]),
     "number": NUMBERS,
     "array": frozenset(
-        (
-            "contains items maxContains maxItems minContains minItems prefixItems unevaluatedItems "
-            "uniqueItems"
-        ).split()
+        [
+            "contains",
+            "items",
+            "maxContains",
+            "maxItems",
+            "minContains",
+            "minItems",
+            "prefixItems",
+            "unevaluatedItems",
+            "uniqueItems",
+        ]
     ),
     "object": frozenset(
-        (
-            "additionalProperties dependentRequired dependentSchemas maxProperties minProperties "
-            "patternProperties properties propertyNames required unevaluatedProperties"
-        ).split()
+        [
+            "additionalProperties",
+            "dependentRequired",
+            "dependentSchemas",
+            "maxProperties",
+            "minProperties",
+            "patternProperties",
+            "properties",
+            "propertyNames",
+            "required",
+            "unevaluatedProperties",
+        ]
     ),
 }
 """By type: the keywords that constrain values of that type alone."""

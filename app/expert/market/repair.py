@@ -1,0 +1,97 @@
+"""Repairing a market: damaged files are fetched again, a destroyed database is put aside."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from expert.errors import ExpertError, VerificationError
+from expert.market.commit import Addition, restore
+from expert.market.health import Problem, verify
+from expert.market.market import Market
+from expert.market.records import Installed
+from expert.market.sources.registry import list_sources, open_source
+from expert.package.container import inspect
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What was wrong, and what became of it."""
+
+    restored: tuple[str, ...]
+    """Packages whose files were fetched again."""
+    left: tuple[Problem, ...]
+    """What could not be repaired."""
+    put_aside: Path | None = None
+    """The damaged database, if it had to be replaced."""
+
+
+def repair(market: Market) -> Repaired:
+    """Repair what can be repaired without the network.
+
+    Raises:
+        ResourceError: the lock or the disk failed.
+    """
+    put_aside = _replace_database(market)
+    packages = _all_packages(market)
+    broken = {problem.package for problem in verify(market, packages, deep=True) if problem.file}
+    for package in packages:
+        if package.label in broken:
+            _fetch_again(market, package)
+    left = verify(market, packages, deep=True)
+    gone = {problem.package for problem in left if problem.file}
+    return Repaired(tuple(sorted(broken - gone)), tuple(left), put_aside)
+
+
+def _replace_database(market: Market) -> Path | None:
+    """Put a database aside that cannot be read; its blobs stay, and can be installed again."""
+    path = market.store.database
+    try:
+        with market.connection() as connection:
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if verdict == "ok":
+                return None
+            connection.execute("REINDEX")
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if verdict == "ok":
+                return None
+    except VerificationError as error:
+        if "damaged" not in error.what:
+            raise
+    except Exception as error:
+        if "malformed" not in str(error):
+            raise
+    with market.store.changing():
+        number = 1
+        while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+            number += 1
+        for ending in ("-wal", "-shm"):
+            side = path.with_name(path.name + ending)
+            if side.exists():
+                side.replace(aside.with_name(aside.name + ending))
+        path.replace(aside)
+    return aside
+
+
+def _all_packages(market: Market) -> list[Installed]:
+    """Return the packages of every generation, once."""
+    with market.catalogue() as catalogue:
+        found = {
+            package.id: package
+            for generation in catalogue.generations()
+            for package in catalogue.installed(generation.number)
+        }
+    return list(found.values())
+
+
+def _fetch_again(market: Market, package: Installed) -> None:
+    entries = {entry.name: entry for entry in list_sources(market)}
+    with market.connection() as connection:
+        query = "SELECT source, location FROM offer WHERE package = ?"
+        places = connection.execute(query, (package.id,)).fetchall()
+    for source, location in places:
+        try:
+            path = open_source(market, entries[source]).fetch(location, None)
+            signer = inspect(path).signer
+            restore(market, Addition(path, package.id, signer, package.trust, source))
+            return
+        except ExpertError:
+            continue  # Another source may still have it whole.
