@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from expert_converters.adapter_base import read_base
 from expert_converters.architectures import ARCHITECTURES, load_architecture
 from expert_converters.errors import AdapterError, CheckpointError
+from expert_converters.gguf_file import inspect
+from expert_converters.identity import base_identity
 from support.checkpoints import Qwen3Shape, qwen3_checkpoint, qwen3_tensor_shapes
 
 
@@ -34,9 +37,10 @@ def test_qwen3_modules_name_every_tensor() -> None:
 def test_bases_agree_however_they_are_given(
     tiny_checkpoint: Path, tiny_gguf: Path, untied_checkpoint: Path, untied_gguf: Path
 ) -> None:
-    """A GGUF file and the folder it came from describe the same base."""
-    assert read_base(tiny_checkpoint) == read_base(tiny_gguf)
-    assert read_base(untied_checkpoint) == read_base(untied_gguf)
+    """A GGUF file and the folder it came from describe the same base; the file names it too."""
+    for folder, file in ((tiny_checkpoint, tiny_gguf), (untied_checkpoint, untied_gguf)):
+        assert read_base(file).identity == base_identity(inspect(file))
+        assert read_base(folder) == replace(read_base(file), identity=None)
     assert read_base(tiny_gguf).tied and not read_base(untied_gguf).tied
     assert read_base(tiny_gguf).vocab_size == 448
 
