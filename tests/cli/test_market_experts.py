@@ -159,6 +159,15 @@ def test_damage_is_found_and_repaired(shelf: Path, home: Path) -> None:
     assert "adapter.gguf: damaged" in broken.text
     assert "restored acme/json@1.0.0" in expert("verify", "--repair").text
     assert expert("verify", "json", "--deep").code == 0
+    (home / "data" / "expert.db").write_bytes(b"destroyed" * 1000)
+    for name in ("expert.db-wal", "expert.db-shm"):
+        (home / "data" / name).unlink(missing_ok=True)
+    destroyed = expert("list")
+    assert (destroyed.code, "verify --repair" in destroyed.message) == (5, True)
+    repaired = expert("verify", "--repair")
+    assert "0 checked" in repaired.text
+    assert "expert.db.damaged-1" in repaired.message
+    assert expert("list").code == 0
 
 
 def test_sources_are_listed_refreshed_and_removed(shelf: Path) -> None:

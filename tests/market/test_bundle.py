@@ -48,7 +48,7 @@ def test_a_bundle_installs_without_sources(shop: Shop, tmp_path: Path) -> None:
     assert damage(market) == 0
     (base,) = done.bases
     assert base.read_bytes() == (tmp_path / "base.gguf").read_bytes()
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         asked = [package.name for package in catalogue.installed() if package.requested]
     assert asked == ["tools"]
     again = install_bundle(market, bundle, models, Options(), yes)

@@ -26,7 +26,7 @@ def installed_packages(tmp_path_factory: pytest.TempPathFactory) -> list[Install
         Member(member.package, True, number != 0) for number, member in enumerate(change.members)
     )
     commit(market, Change("test", members, (), change.additions), 0)
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         return catalogue.installed()
 
 

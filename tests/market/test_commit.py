@@ -29,7 +29,7 @@ def test_a_package_arrives_whole(market: Market, tmp_path: Path) -> None:
     """Its files are blobs, its facts are in the catalogue, and staging is empty."""
     path = make_package(tmp_path)
     assert store_packages(market, [path]) == 1
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         (found,) = catalogue.installed()
         files = catalogue.files(found.id)
         events = catalogue.connection.execute("SELECT action FROM event").fetchall()
@@ -111,7 +111,7 @@ def test_keys_are_pinned_with_the_change(market: Market, tmp_path: Path) -> None
     change = additions([make_package(tmp_path)])
     new = PrivateKey(b"n" * 32).public
     for key in (KEY.public, new):
-        with market.catalogue() as catalogue:
+        with market.reading() as catalogue:
             based_on = catalogue.active()
         members, edges = change.members, change.edges
         keyed = Change("test", members, edges, change.additions, (NewKey("acme", key),))
@@ -127,13 +127,13 @@ def test_edges_are_recorded_with_their_generation(market: Market, tmp_path: Path
     first, second = (member.package for member in change.members)
     edge = Edge(first, "acme/json", second)
     commit(market, Change("test", change.members, (edge,), change.additions), 0)
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         assert catalogue.edges() == [edge]
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         based_on = catalogue.active()
     commit(market, Change("smaller", (Member(second, True, True),), ()), based_on)
     collect(market, keep=0)
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         assert catalogue.connection.execute("SELECT count(*) FROM edge").fetchone()[0] == 0
 
 
@@ -229,7 +229,7 @@ def test_the_addition_of_a_known_package_is_free(market: Market, tmp_path: Path)
     change = additions([path])
     commit(market, change, 0)
     path.unlink()
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         based_on = catalogue.active()
     assert commit(market, change, based_on) == 2
     assert isinstance(change.additions[0], Addition)

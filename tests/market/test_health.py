@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from expert.errors import VerificationError
+from expert.errors import NotFoundError, VerificationError
 from expert.market.health import Problem, collect, installed_file, verify
 from expert.market.keyring import revoke_key
 from expert.market.leases import lease, leased, start_time
@@ -27,7 +27,7 @@ def market_with_one(tmp_path: Path) -> Market:
 
 def only(market: Market) -> Installed:
     """Return the one installed package."""
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         (package,) = catalogue.installed()
     return package
 
@@ -105,6 +105,16 @@ def test_a_revoked_signer_is_told(market: Market) -> None:
     assert "revoked" in problem.what
 
 
+def test_a_package_that_was_removed_meanwhile_is_told(market: Market, tmp_path: Path) -> None:
+    """Another process may clean up between looking and using."""
+    package = only(market)
+    store_packages(market, [make_package(tmp_path, name="json")])
+    collect(market, keep=0)
+    assert verify(market, [package], deep=True)[0].what == "removed meanwhile"
+    with pytest.raises(NotFoundError, match="removed meanwhile"):
+        installed_file(market, package, "adapter.gguf")
+
+
 def test_an_unchanged_file_is_not_read_again(
     market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +128,7 @@ def test_a_touched_file_is_read_once(market: Market) -> None:
     """A changed stamp costs one reading, which is recorded."""
     os.utime(blob(market), (1, 1))
     installed_file(market, only(market), "adapter.gguf")
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         (digest,) = market.store.blobs
         assert catalogue.stamp(digest) == market.store.blobs.stamp(digest)
 
@@ -145,7 +155,7 @@ def test_the_last_generations_are_kept(market: Market, tmp_path: Path) -> None:
     assert set(removal.packages) == {f"acme/sql@1.0.{number}" for number in range(4)}
     assert len(list(market.store.blobs)) == 4
     assert removal.bytes > 0
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         assert [found.number for found in catalogue.generations()] == [8, 7, 6, 5]
     assert damage(market) == 0
 
@@ -194,6 +204,17 @@ def test_start_times_tell_processes_apart() -> None:
     assert start_time(os.getpid())
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
+    assert start_time(child.pid) is None
+
+
+def test_without_proc_a_living_process_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where start times are not to be had, its number has to do."""
+    monkeypatch.setattr("expert.market.leases.Path", lambda text: tmp_path / "none")
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    assert start_time(os.getpid()) == ""
     assert start_time(child.pid) is None
 
 

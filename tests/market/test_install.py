@@ -36,7 +36,7 @@ def empty_shop(tmp_path: Path) -> Shop:
 
 def state(shop: Shop) -> dict[str, Installed]:
     """Return what is active, by label."""
-    with shop.market.catalogue() as catalogue:
+    with shop.market.reading() as catalogue:
         return {package.label: package for package in catalogue.installed()}
 
 
@@ -90,7 +90,7 @@ def test_what_is_needed_comes_along(shop: Shop) -> None:
         "acme/agent@1.0.0"
     ]
     assert packages["acme/json@2.0.0"].selected
-    with shop.market.catalogue() as catalogue:
+    with shop.market.reading() as catalogue:
         assert len(catalogue.edges()) == 3
 
 
@@ -502,6 +502,17 @@ def test_a_change_in_between_is_taken_into_account(shop: Shop) -> None:
     shop.install("sql", confirm=meddle)
     assert shop.labels() == {"acme/sql@1.0.0", "acme/json@1.0.0"}
     assert len(asked) == 1
+
+
+def test_state_numbers_are_never_given_again(shop: Shop) -> None:
+    """Or a plan made for one state could be committed on another that has its number."""
+    shop.offer()
+    shop.install("sql")
+    shop.offer(version="1.1.0")
+    assert shop.update().generation == 2
+    rollback(shop.market)
+    collect(shop.market, keep=0)
+    assert shop.update().generation == 3
 
 
 def test_endless_changes_in_between_end_with_an_error(shop: Shop) -> None:

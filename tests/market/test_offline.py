@@ -42,7 +42,7 @@ def test_shipped_experts_need_no_network_and_no_question_about_keys(
     assert labels(market) == {"expert/sql@1.1.0"}
     rollback(market)
     assert labels(market) == {"expert/sql@1.0.0"}
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         assert verify(market, catalogue.installed(), deep=True) == []
     uninstall(market, ["sql"])
     assert len(collect(market, keep=0).packages) == 2

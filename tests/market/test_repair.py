@@ -96,3 +96,36 @@ def test_a_destroyed_database_is_put_aside(shop: Shop, how: str) -> None:
     shop.install(str(shop.shelf / "acme-sql-1.0.0.expert"))
     assert shop.labels() == {"acme/sql@1.0.0"}
     assert damage(shop.market) == 0
+
+
+def test_a_newer_experts_database_is_not_put_aside(shop: Shop) -> None:
+    """What an older program does not know is no damage."""
+    with shop.market.connection() as connection:
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+            "VALUES ('market', '999_future', '')"
+        )
+    with pytest.raises(VerificationError, match="newer Expert"):
+        repair(shop.market)
+    assert shop.market.store.database.exists()
+
+
+def test_a_broken_index_is_built_again(shop: Shop) -> None:
+    """The table is whole, so nothing is lost."""
+    with shop.market.connection() as connection:
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'offer_name'"
+        ).fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray(shop.market.store.database.read_bytes())
+    start = (page - 1) * 4096
+    # An index page of type 10 with no entries: well-formed, and not what the table has.
+    data[start : start + 8] = b"\x0a\0\0\0\0\x10\0\0"
+    shop.market.store.database.write_bytes(data)
+    with shop.market.connection() as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] != "ok"
+    done = repair(shop.market)
+    assert done.put_aside is None
+    assert shop.labels() == {"acme/sql@1.0.0"}
+    with shop.market.connection() as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"

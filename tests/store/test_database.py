@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from expert.errors import ResourceError, VerificationError
-from expert.store.database import APPLICATION_ID, Migration, Schema, connect, transaction
+from expert.store.database import APPLICATION_ID, Migration, Schema, connect, snapshot, transaction
 
 FIRST = Migration("001_item", ("CREATE TABLE item (name TEXT PRIMARY KEY, n INTEGER) STRICT",))
 SECOND = Migration("002_price", ("ALTER TABLE item ADD COLUMN price REAL",))
@@ -104,6 +104,17 @@ def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
         connection.execute("INSERT INTO item VALUES ('a', 1)")
         raise ZeroDivisionError
     assert connection.execute("SELECT count(*) FROM item").fetchone()[0] == 0
+
+
+def test_a_snapshot_sees_one_state(tmp_path: Path) -> None:
+    """What others commit while the block runs is not seen in it."""
+    reader, writer = opened(tmp_path), opened(tmp_path)
+    count = "SELECT count(*) FROM item"
+    with snapshot(reader):
+        assert reader.execute(count).fetchone()[0] == 0
+        writer.execute("INSERT INTO item VALUES ('a', 1)")
+        assert reader.execute(count).fetchone()[0] == 0
+    assert reader.execute(count).fetchone()[0] == 1
 
 
 def test_broken_rules_are_not_called_damage(tmp_path: Path) -> None:

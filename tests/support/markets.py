@@ -39,20 +39,20 @@ def additions(packages: Sequence[Path]) -> Change:
 
 def store_packages(market: Market, packages: Sequence[Path]) -> int | None:
     """Make exactly *packages* active."""
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         based_on = catalogue.active()
     return commit(market, additions(packages), based_on)
 
 
 def labels(market: Market) -> set[str]:
     """Return what is active."""
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         return {package.label for package in catalogue.installed()}
 
 
 def damage(market: Market) -> int:
     """Count what is wrong with active packages, reading every byte."""
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         packages = catalogue.installed()
     return len(verify(market, packages, deep=True))
 

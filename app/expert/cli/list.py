@@ -51,7 +51,7 @@ def _installed(market: "Market") -> "tuple[list[Installed], dict[str, str]]":
     """Return what is installed and pinned; looking must not create anything."""
     if not market.store.database.exists():
         return [], {}
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         return catalogue.installed(), catalogue.pins()
 
 

@@ -15,7 +15,7 @@ def run(arguments: list[str]) -> int:
 
     market = user_market()
     if args.expert is None:
-        with market.catalogue() as catalogue:
+        with market.reading() as catalogue:
             pins = catalogue.pins()
         lines = [f"{name}  {allowed}" for name, allowed in pins.items()]
         marketplace.emit(args, pins, lines or ["No expert is pinned."])

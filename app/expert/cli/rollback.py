@@ -17,7 +17,7 @@ def run(arguments: list[str]) -> int:
 
     market = user_market()
     if args.list:
-        with market.catalogue() as catalogue:
+        with market.reading() as catalogue:
             states = catalogue.generations()
         lines = [
             f"{'*' if state.active else ' '} {state.number:>4}  {state.created:<22}{state.reason}"
@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
         marketplace.emit(args, [asdict(state) for state in states], lines)
         return 0
     state = rollback(market, args.number)
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         labels = [package.label for package in catalogue.installed()]
     lines = [f"State {state.number} is in force again: {', '.join(labels) or 'nothing installed'}."]
     marketplace.emit(args, asdict(state) | {"installed": labels}, lines)

@@ -23,8 +23,11 @@ def run(arguments: list[str]) -> int:
     if args.repair:
         from expert.market.repair import repair
 
-        restored = repair(market).restored
-    with market.catalogue() as catalogue:
+        repaired = repair(market)
+        restored = repaired.restored
+        if repaired.put_aside is not None:
+            marketplace.warn([f"the database was destroyed; it is now {repaired.put_aside}"])
+    with market.reading() as catalogue:
         packages = catalogue.installed()
     if args.experts:
         packages = [pick(packages, name) for name in args.experts]

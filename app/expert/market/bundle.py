@@ -58,7 +58,7 @@ def create_bundle(
         UsageError: a base model file has an unusable name or size.
         ResourceError: the bundle cannot be written.
     """
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         installed, edges = catalogue.installed(), catalogue.edges()
         asked = {pick(installed, name).id for name in names}
         needed = closure(asked, edges)
@@ -77,7 +77,7 @@ def create_bundle(
 
 def _package_file(market: Market, package: Installed, folder: Path) -> Path:
     """Write the package file of an installed expert again."""
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         query = "SELECT signature FROM package WHERE id = ?"
         (signature,) = catalogue.connection.execute(query, (package.id,)).fetchone()
     target = folder / f"{package.publisher}-{package.name}-{package.version}.expert"

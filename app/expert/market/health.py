@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from expert.errors import ExpertError, VerificationError
+from expert.errors import ExpertError, NotFoundError, VerificationError
 from expert.market.catalogue import Catalogue
 from expert.market.keyring import known_keys
 from expert.market.leases import leased
@@ -51,7 +51,7 @@ def verify(
     """
     problems: list[Problem] = []
     total, done = sum(package.size for package in packages), 0
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         revoked = {key.key.line for key in known_keys(catalogue.connection) if _is_revoked(key)}
         for package in packages:
             problems += _manifest_problems(catalogue, package)
@@ -76,7 +76,10 @@ def _manifest_problems(catalogue: Catalogue, package: Installed) -> list[Problem
     from expert.package.codec import decode_manifest, package_id
 
     query = "SELECT signature FROM package WHERE id = ?"
-    (signature,) = catalogue.connection.execute(query, (package.id,)).fetchone()
+    row = catalogue.connection.execute(query, (package.id,)).fetchone()
+    if row is None:
+        return [Problem(package.label, "", "removed meanwhile")]
+    signature = row["signature"]
     try:
         decode_manifest(package.manifest_bytes)
         if signature is not None:
@@ -103,10 +106,13 @@ def installed_file(market: Market, package: Installed, path: str) -> Path:
     It is read whole only if it does not look as it did when that was last done.
 
     Raises:
-        VerificationError: it is damaged or missing.
+        NotFoundError: the package was removed since it was looked up.
+        VerificationError: the file is damaged or missing.
     """
     with market.catalogue() as catalogue:
-        digest = catalogue.files(package.id)[path]
+        digest = catalogue.files(package.id).get(path)
+        if digest is None:
+            raise NotFoundError(f"{package.label} was removed meanwhile.", "", "Install it again.")
         blobs = market.store.blobs
         stamp = blobs.stamp(digest)
         if stamp is None or stamp != catalogue.stamp(digest):
@@ -114,7 +120,7 @@ def installed_file(market: Market, package: Installed, path: str) -> Path:
                 raise VerificationError(
                     f"The file {path} of {package.label} is damaged or missing.",
                     "Its contents do not have the hash that was signed.",
-                    "Repair it with `expert doctor --repair`, or install the expert again.",
+                    "Repair it with `expert verify --repair`, or install the expert again.",
                 )
             if stamp is not None:
                 catalogue.set_stamp(digest, stamp)

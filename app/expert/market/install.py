@@ -93,7 +93,7 @@ def available_updates(market: Market, names: Sequence[str], options: Options) ->
     Raises:
         as `install`.
     """
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         return _plan_update(catalogue, names, options)
 
 
@@ -141,7 +141,7 @@ def carry_out(
     """
     confirmed: set[str] | None = None
     for _ in range(ATTEMPTS):
-        with market.catalogue() as catalogue:
+        with market.reading() as catalogue:
             plan = make(catalogue)
         if plan.is_empty:
             return Done(plan, None)

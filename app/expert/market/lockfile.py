@@ -42,7 +42,7 @@ class LockFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def write_lock(market: Market) -> bytes:
     """Return the lock file of what is active."""
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         packages, edges = catalogue.installed(), catalogue.edges()
     experts = tuple(
         Locked(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from expert.market.catalogue import Catalogue
 from expert.market.schema import MARKET
-from expert.store.database import connect
+from expert.store.database import connect, snapshot
 from expert.store.store import Store
 
 
@@ -35,8 +35,14 @@ class Market:
 
     @contextmanager
     def catalogue(self) -> Iterator[Catalogue]:
-        """Open the database to read what is installed."""
+        """Open the database to change what is installed; hold the store's lock for that."""
         with self.connection() as connection:
+            yield Catalogue(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Catalogue]:
+        """Open the database to read what is installed, in one state from first to last."""
+        with self.connection() as connection, snapshot(connection):
             yield Catalogue(connection)
 
 

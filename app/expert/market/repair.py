@@ -1,5 +1,6 @@
 """Repairing a market: damaged files are fetched again, a destroyed database is put aside."""
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from expert.market.market import Market
 from expert.market.records import Installed
 from expert.market.sources.registry import list_sources, open_source
 from expert.package.container import inspect
+from expert.store.database import translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,15 @@ def _replace_database(market: Market) -> Path | None:
     """Put a database aside that cannot be read; its blobs stay, and can be installed again."""
     path = market.store.database
     try:
-        with market.connection() as connection:
-            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict == "ok":
+        with market.connection() as connection, translated(path):
+            if _is_whole(connection):
                 return None
             connection.execute("REINDEX")
-            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict == "ok":
+            if _is_whole(connection):
                 return None
     except VerificationError as error:
-        if "damaged" not in error.what:
-            raise
-    except Exception as error:
-        if "malformed" not in str(error):
+        # Another program's database, or a newer Expert's, is not ours to put aside.
+        if not isinstance(error.__cause__, sqlite3.DatabaseError):
             raise
     with market.store.changing():
         number = 1
@@ -71,9 +69,14 @@ def _replace_database(market: Market) -> Path | None:
     return aside
 
 
+def _is_whole(connection: sqlite3.Connection) -> bool:
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    return bool(verdict == "ok")
+
+
 def _all_packages(market: Market) -> list[Installed]:
     """Return the packages of every generation, once."""
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         found = {
             package.id: package
             for generation in catalogue.generations()

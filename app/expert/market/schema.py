@@ -57,7 +57,7 @@ _INITIAL = (
     """,
     """
     CREATE TABLE generation (
-        number INTEGER PRIMARY KEY,
+        number INTEGER PRIMARY KEY AUTOINCREMENT,   -- never given to another state
         parent INTEGER,             -- what it was made from
         reason TEXT NOT NULL,
         created TEXT NOT NULL

@@ -65,7 +65,7 @@ def search(market: Market, text: str, limit: int = 20) -> list[Hit]:
     Words may be cut short: `sq` finds SQL. No words find everything, by name.
     """
     refresh(market, online=False)
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         # An expert has a row for each version and source.
         rows = _rows(catalogue.connection, text, 4 * limit)
         own = {p.qualified_name: p.version for p in catalogue.installed() if p.selected}
@@ -116,7 +116,7 @@ def show(market: Market, text: str) -> Details:
     """
     refresh(market, online=False)
     path = package_path(text)
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         universe = Universe.open(catalogue)
         if path is not None:
             return _details(universe, universe.add_file(inspect(path), path))

@@ -34,7 +34,7 @@ def ready_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpe
         WrongBaseError: it was made for other base models.
         VerificationError: a file of it is damaged.
     """
-    with market.catalogue() as catalogue:
+    with market.reading() as catalogue:
         package = pick(catalogue.installed(), name)
     manifest = package.manifest
     base = next((base for base in manifest.bases if base.identity == identity), None)

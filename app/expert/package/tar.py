@@ -2,7 +2,7 @@
 
 There is a single valid encoding of every package: readers make the header they expect and compare
 bytes. What a tar library would have to interpret, such as links, devices, owners or long names,
-does not exist here; `tar tvf` reads the result all the same.
+does not exist here; it is the header that Python's tarfile writes, and `tar tvf` reads it.
 """
 
 BLOCK = 512
@@ -27,7 +27,7 @@ def header(name: str, size: int) -> bytes:
         b"%011o\0" % size + b"0" * 11 + b"\0",  # size, time
         b" " * 8 + b"0" + bytes(100),  # checksum, type, link
         b"ustar\x0000" + bytes(64),  # magic, version, names of owner and group
-        b"0000000\0" * 2 + bytes(155 + 12),  # device, prefix, unused
+        bytes(16 + 155 + 12),  # device, prefix, unused
     )
     block = b"".join(fields)
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]

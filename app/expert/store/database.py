@@ -149,6 +149,17 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         connection.execute("COMMIT")
 
 
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Let all reads of the block see one state, whatever others commit meanwhile."""
+    with translated(_file(connection)):
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
+
+
 def _file(connection: sqlite3.Connection) -> Path:
     return Path(connection.execute("PRAGMA database_list").fetchone()["file"])
 
@@ -169,6 +180,6 @@ def translated(path: Path) -> Iterator[None]:
             ) from error
         if code in _DAMAGE:
             raise VerificationError(
-                f"The database {path} is damaged.", f"{error}.", "Run `expert doctor --repair`."
+                f"The database {path} is damaged.", f"{error}.", "Run `expert verify --repair`."
             ) from error
         raise
