@@ -45,6 +45,7 @@ def test_the_base_its_curve_and_its_figures_are_written(run: Path, tmp_path: Pat
         model = publish(run, target)
     assert inspect(model).metadata["general.name"] == "Pocket"
     assert (target / "curve.svg").read_text().startswith("<svg")
+    assert (target / "log.jsonl").read_bytes() == (run / "log.jsonl").read_bytes()
     card = (target / "README.md").read_text()
     assert "old" not in card
     assert "Words." in card and "More." in card

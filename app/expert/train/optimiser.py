@@ -67,11 +67,15 @@ class Optimiser:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
-        with torch.no_grad():
-            for name, master in zip(self.names, self.masters, strict=True):
-                master.copy_(state["weights"][name])
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(saved)
+        self.load(state["weights"])
+
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Take these weights, which must be all of the model's."""
+        with torch.no_grad():
+            for name, master in zip(self.names, self.masters, strict=True):
+                master.copy_(weights[name])
         self._publish()
 
     def _publish(self) -> None:

@@ -2,10 +2,10 @@
 command.
 
         python -m expert.train.pretrain RECIPE --data DIR --out RUN [--minutes M | --tokens N]
-        [--resume]
+        [--start BASE | --resume]
 
-Touch `RUN/finish` to begin the final decay early (write minutes in it to choose how long that
-takes).
+With `--start` a finished base (its folder) is trained further. Touch `RUN/finish` to begin the
+final decay early (write minutes in it to choose how long that takes).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from expert.train.optimiser import Optimiser
 from expert.train.publish import publish
 from expert.train.qwen3 import Qwen3
 from expert.train.recipe import Recipe, read_recipe
+from expert.train.start import LOG, base_file, last_record, read_weights, start_from
 
 LONGEST_STEP = 30.0  # seconds; a step that seems longer was suspended, which is not charged
 
@@ -49,6 +50,8 @@ class Options:
     minutes: float = 60.0
     tokens: int | None = None
     resume: bool = False
+    start: Path | None = None
+    """The folder of a finished base to go on from; None begins with random weights."""
     device: str = "auto"
     rows: int = 200
     into: Path | None = None
@@ -126,6 +129,12 @@ class Run:
         self.step = self.tokens = 0
         self.seconds = 0.0
 
+    def go_on_from(self, base: Path) -> None:
+        """Take the weights of a finished base, and count on from what its log says it cost."""
+        self.optimiser.load(read_weights(base_file(base)))
+        last = last_record(self.options.out)
+        self.step, self.tokens, self.seconds = last["step"], last["tokens"], last["seconds"]
+
     def state(self) -> dict[str, Any]:
         """Return everything needed to continue after a kill."""
         return {
@@ -202,10 +211,14 @@ def pretrain(options: Options) -> Path:
     """Run a recipe from data to checkpoint and return the checkpoint's folder."""
     options.out.mkdir(parents=True, exist_ok=True)
     recipe = read_recipe(options.recipe)
+    if options.start and not options.resume:
+        start_from(options.start, options.out)
     run = Run(recipe, options)
     if options.resume:
         run.restore(load_state(options.out))
-    with (options.out / "log.jsonl").open("a", encoding="utf-8") as log:
+    elif options.start:
+        run.go_on_from(options.start)
+    with (options.out / LOG).open("a", encoding="utf-8") as log:
         for record in train(run):
             print(json.dumps(record), file=log, flush=True)
     tokenizer = load_tokenizer(recipe, options.data, options.out)
@@ -227,6 +240,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     length.add_argument("--minutes", type=float, default=60.0)
     length.add_argument("--tokens", type=int)
     parser.add_argument("--resume", action="store_true", help="continue a run that was stopped")
+    parser.add_argument("--start", type=Path, help="the folder of a finished base to go on from")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--rows", type=int, default=200, help="evaluated rows a task, or 0")
     parser.add_argument("--into", type=Path, help="replace the base in this folder when done")

@@ -9,10 +9,12 @@ import argparse
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 from expert.train.curve import draw, read_curves
+from expert.train.start import LOG, last_record
 from expert_converters.model import ModelJob, convert_model
 
 
@@ -27,13 +29,13 @@ def publish(run: Path, target: Path) -> Path:
         FileNotFoundError: the run is not finished.
     """
     report = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
-    log = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     model = convert_model(
         ModelJob(run / "checkpoint", target / "pocket.gguf", "q8_0", name="Pocket")
     )
-    (target / "curve.svg").write_text(draw(read_curves(run / "log.jsonl")), encoding="utf-8")
+    shutil.copyfile(run / LOG, target / LOG)
+    (target / "curve.svg").write_text(draw(read_curves(run / LOG)), encoding="utf-8")
     card = target / "README.md"
-    text = _between(card.read_text(encoding="utf-8"), "FIGURES", figures(json.loads(log[-1])))
+    text = _between(card.read_text(encoding="utf-8"), "FIGURES", figures(last_record(run)))
     partial = card.with_suffix(".part")
     partial.write_text(_between(text, "RESULTS", results(report)), encoding="utf-8")
     os.replace(partial, card)

@@ -47,9 +47,9 @@ CHAT_TEMPLATE = """\
 {%- endif %}"""
 
 
-def train_tokenizer(texts: Iterator[str], size: int) -> Tokenizer:
-    """Learn a vocabulary of `size` entries, special and added tokens included."""
-    tokenizer = Tokenizer(models.BPE())
+def byte_level(model: models.BPE) -> Tokenizer:
+    """Return a tokenizer that splits text as Qwen2 does and hands its bytes to *model*."""
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -58,6 +58,19 @@ def train_tokenizer(texts: Iterator[str], size: int) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def complete(tokenizer: Tokenizer) -> Tokenizer:
+    """Mark the special tokens, and append the two of thinking that text may contain."""
+    tokenizer.add_special_tokens([END, START, STOP])
+    tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in (THINK, THOUGHT)])
+    return tokenizer
+
+
+def train_tokenizer(texts: Iterator[str], size: int) -> Tokenizer:
+    """Learn a vocabulary of `size` entries, special and added tokens included."""
+    tokenizer = byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=size - 2,
         special_tokens=[END, START, STOP],
@@ -66,8 +79,7 @@ def train_tokenizer(texts: Iterator[str], size: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in (THINK, THOUGHT)])
-    return tokenizer
+    return complete(tokenizer)
 
 
 def token_id(tokenizer: Tokenizer, token: str) -> int:
