@@ -1,0 +1,122 @@
+"""The application: which screens there are, the keys that work everywhere, and the palette."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from expert.errors import ExpertError
+from expert.tui.backend import Backend
+from expert.tui.screens.chat import ChatScreen
+from expert.tui.screens.experts import ExpertsScreen
+from expert.tui.screens.models import ModelsScreen
+from expert.tui.screens.settings import SettingsScreen
+from expert.types import ExpertChoice
+
+
+class ExpertApp(App[None]):
+    """The chat in a terminal, over a backend that it does not close."""
+
+    TITLE = "Expert"
+    CSS = ".heading { height: 1; padding: 0 1; background: $panel; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", id="app.quit", priority=True),
+        Binding("ctrl+c", "interrupt", show=False, id="app.interrupt", priority=True),
+        Binding("f1", "toggle_help", "Help", id="app.help"),
+        Binding("f2", "settings", "Settings", show=False, id="app.settings"),
+        Binding("f3", "route", "Route", show=False, id="app.route"),
+        Binding("f4,ctrl+e", "experts", "Experts", id="app.experts", priority=True),
+        Binding("f5,ctrl+o", "models", "Models", show=False, id="app.models", priority=True),
+    ]
+
+    def __init__(
+        self,
+        backend: Backend,
+        theme: str = "textual-dark",
+        experts: tuple[ExpertChoice, ...] | None = None,
+        system: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.backend = backend
+        self.chat = ChatScreen(backend, experts, system)
+        self._wanted_theme = theme
+        self._asked_to_quit = False
+
+    def on_mount(self) -> None:
+        """Open the conversation in the chosen colours."""
+        if self._wanted_theme in self.available_themes:
+            self.theme = self._wanted_theme
+        self.push_screen(self.chat)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer every action in the palette, beside Textual's own."""
+        yield SystemCommand("New conversation", "Begin anew", self.chat.action_new)
+        yield SystemCommand("History", "Show past conversations", self.chat.action_sidebar)
+        yield SystemCommand("Search", "Search everything that was said", self.chat.action_search)
+        yield SystemCommand("Export", "Write the conversation as Markdown", self.chat.action_export)
+        yield SystemCommand("Thinking", "Think before answering, or not", self.chat.action_think)
+        yield SystemCommand("Route", "Show who answers, and why", self.action_route)
+        yield SystemCommand("Experts", "Installed experts and those on offer", self.action_experts)
+        yield SystemCommand("Models", "Choose the base model", self.action_models)
+        yield SystemCommand("Settings", "Change settings", self.action_settings)
+        yield from super().get_system_commands(screen)
+
+    @property
+    def in_chat(self) -> bool:
+        """Whether nothing covers the conversation."""
+        return self.screen is self.chat
+
+    def action_interrupt(self) -> None:
+        """Copy what is selected; else stop the answer; pressed twice, quit."""
+        if self.screen.get_selected_text():
+            self.screen.action_copy_text()
+        elif self._asked_to_quit:
+            self.exit()
+        else:
+            self.chat.action_stop()
+            self._asked_to_quit = True
+            self.set_timer(2.0, self._forget_quit)
+            self.notify("Press Ctrl+C again to quit.", timeout=2)
+
+    def _forget_quit(self) -> None:
+        self._asked_to_quit = False
+
+    def action_toggle_help(self) -> None:
+        """Show or hide the keys that work here."""
+        if self.screen.query("HelpPanel"):
+            self.action_hide_help_panel()
+        else:
+            self.action_show_help_panel()
+
+    def action_route(self) -> None:
+        """Show who would answer what is written, or who answered last."""
+        if self.in_chat:
+            self.chat.show_route()
+
+    def action_experts(self) -> None:
+        """Show the experts."""
+        if self.in_chat:
+            self.push_screen(ExpertsScreen(self.backend))
+
+    def action_settings(self) -> None:
+        """Show the settings."""
+        if self.in_chat:
+            self.push_screen(SettingsScreen(self.backend))
+
+    @work
+    async def action_models(self) -> None:
+        """Choose the base that answers."""
+        if not self.in_chat:
+            return
+        name = await self.push_screen_wait(ModelsScreen(self.backend))
+        if name:
+            try:
+                self.backend.answers.use_model(name)
+            except ExpertError as error:
+                self.notify(str(error), severity="error")
+                return
+            self.chat.reload()
+            self.notify(f"{name} answers from now on.")

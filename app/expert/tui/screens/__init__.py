@@ -1,0 +1,1 @@
+"""The full screens, and what is asked on top of them."""

@@ -1,0 +1,129 @@
+"""Past conversations: listed, searched, renamed, put away and brought back."""
+
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Input, OptionList
+from textual.widgets.option_list import Option
+
+from expert.errors import ExpertError
+from expert.screen import one_line
+from expert.tui.backend import Past
+from expert.tui.screens.ask_text import AskText
+
+
+class Sidebar(Vertical):
+    """The list of conversations under a box that searches all that was said in them."""
+
+    DEFAULT_CSS = """
+    Sidebar { width: 32; background: $panel; padding: 0 1; display: none; }
+    Sidebar.-shown { display: block; }
+    Sidebar OptionList { height: 1fr; border: none; background: transparent; padding: 0; }
+    Sidebar OptionList:focus { border: none; }
+    Sidebar Input { border: tall $border-blurred; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f8", "rename", "Rename", id="sidebar.rename"),
+        Binding("delete", "put_away", "Delete", id="sidebar.delete"),
+        Binding("ctrl+z", "undo", "Undo", id="sidebar.undo"),
+    ]
+    current: reactive[int | None] = reactive(None)
+    """The conversation on the screen."""
+
+    class Opened(Message):
+        """The user wants to go on with a conversation."""
+
+        def __init__(self, talk: int) -> None:
+            super().__init__()
+            self.talk = talk
+
+    class Renamed(Message):
+        """A conversation has another title."""
+
+    def __init__(self, past: Past) -> None:
+        super().__init__()
+        self._past = past
+        self._deleted: list[int] = []
+
+    def compose(self) -> ComposeResult:
+        """Show the search box above the list."""
+        yield Input(placeholder="Search all conversations", id="search")
+        yield OptionList(id="talks")
+
+    @property
+    def shown(self) -> bool:
+        """Whether it is on the screen."""
+        return self.has_class("-shown")
+
+    def show(self, widget: str) -> None:
+        """Come up, with the focus on the list (`#talks`) or on the box (`#search`)."""
+        self.add_class("-shown")
+        self.fill()
+        self.query_one(widget).focus()
+
+    def hide(self) -> None:
+        """Go away."""
+        self.remove_class("-shown")
+
+    @on(Input.Changed, "#search")
+    def fill(self) -> None:
+        """List what is looked for, each day once above its own conversations."""
+        try:
+            talks = self._past.talks(self.query_one("#search", Input).value)
+        except ExpertError as error:
+            self.notify(str(error), severity="error")
+            return
+        listed = self.query_one("#talks", OptionList)
+        at = listed.highlighted
+        listed.clear_options()
+        day = ""
+        for talk in talks:
+            if talk.when != day:
+                day = talk.when
+                listed.add_option(Option(Content(one_line(day)).stylize("dim"), disabled=True))
+            mark = "▸ " if talk.id == self.current else "  "
+            listed.add_option(Option(Content(mark + one_line(talk.title)), id=str(talk.id)))
+        if at is not None and talks:
+            listed.highlighted = min(at, listed.option_count - 1)
+
+    @on(OptionList.OptionSelected, "#talks")
+    def _open(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        if event.option.id:
+            self.post_message(self.Opened(int(event.option.id)))
+
+    @property
+    def _chosen(self) -> int | None:
+        option = self.query_one("#talks", OptionList).highlighted_option
+        return int(option.id) if option and option.id else None
+
+    @work
+    async def action_rename(self) -> None:
+        """Give the conversation under the cursor another title."""
+        talk = self._chosen
+        title = await self.app.push_screen_wait(AskText("New title")) if talk else ""
+        if talk and title:
+            self._past.rename(talk, title)
+            self.fill()
+            self.post_message(self.Renamed())
+
+    def action_put_away(self) -> None:
+        """Delete the conversation under the cursor, until it is wanted back."""
+        if talk := self._chosen:
+            self._past.delete(talk)
+            self._deleted.append(talk)
+            self.fill()
+            self.notify("The conversation is deleted. Ctrl+Z brings it back.")
+
+    def action_undo(self) -> None:
+        """Bring the conversation back that was deleted last."""
+        if self._deleted:
+            self._past.restore(self._deleted.pop())
+            self.fill()
+            self.notify("The conversation is back.")
