@@ -144,7 +144,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         try:
             yield connection
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk has undone it already
+                connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
 
@@ -180,6 +181,6 @@ def translated(path: Path) -> Iterator[None]:
             ) from error
         if code in _DAMAGE:
             raise VerificationError(
-                f"The database {path} is damaged.", f"{error}.", "Run `expert verify --repair`."
+                f"The database {path} is damaged.", f"{error}.", "Run `expert doctor --repair`."
             ) from error
         raise

@@ -19,8 +19,10 @@ TIMEOUT = 120.0
 
 
 @contextmanager
-def exclusive(path: Path, timeout: float = TIMEOUT) -> Iterator[None]:
-    """Hold the lock file at *path*, as the only process on this machine.
+def exclusive(
+    path: Path, timeout: float = TIMEOUT, work: str = "changing the installed experts"
+) -> Iterator[None]:
+    """Hold the lock file at *path*, as the only process on this machine; *work* is what for.
 
     Raises:
         ResourceError: another process holds it for longer than *timeout* seconds, or the file
@@ -34,7 +36,7 @@ def exclusive(path: Path, timeout: float = TIMEOUT) -> Iterator[None]:
         lock.acquire(timeout)
     except filelock.Timeout:
         raise ResourceError(
-            "Another Expert is changing the installed experts.",
+            f"Another Expert is {work}.",
             f"It has held {path} for more than {timeout:g} seconds.",
             "Wait for it to end, then try again.",
         ) from None

@@ -1,0 +1,1 @@
+"""Conversations in SQLite: recorded turn by turn, listed, searched, renamed, removed, exported."""
