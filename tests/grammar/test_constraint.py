@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -126,6 +127,12 @@ class Sum:
 
     def complete(self) -> bool:
         return self.used == self.total
+
+    def suggestions(self) -> Iterator[bytes]:
+        return iter(())
+
+    def anchors(self) -> tuple[int, ...]:
+        return ()
 
 
 def test_a_check_refuses_what_the_grammar_allows(table: TokenTable) -> None:

@@ -29,16 +29,37 @@ class Automaton:
         """The characters a match may start with."""
         return self.next_chars(0)
 
+    def completion(self, text: str) -> str | None:
+        """Return the shortest text that makes *text* a match, or None if nothing does."""
+        state = self._after(text)
+        if state is None:
+            return None
+        ways = {state: ""}
+        pending = deque(ways)
+        while pending:
+            state = pending.popleft()
+            if self.accepting[state]:
+                return ways[state]
+            for low, high, move in self.moves[state]:
+                if move not in ways:
+                    ways[move] = ways[state] + chr(min(max(low, ord("a")), high))
+                    pending.append(move)
+        return None
+
     def matches(self, text: str) -> bool:
         """Tell whether *text* is a match."""
+        state = self._after(text)
+        return state is not None and self.accepting[state]
+
+    def _after(self, text: str) -> int | None:
         state = 0
         for char in text:
             point = ord(char)
             found = [move for low, high, move in self.moves[state] if low <= point <= high]
             if not found:
-                return False
+                return None
             state = found[0]
-        return self.accepting[state]
+        return state
 
     def next_chars(self, state: int) -> Ranges:
         """Return the characters that lead on from *state*."""

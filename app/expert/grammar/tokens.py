@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _STACK = 64 << 20  # bytes, of which only those used are ever taken
 _stack_lock = threading.Lock()
+_LONGEST_PREFIX = 32
 _PROTOTYPES = 32  # compiled grammars kept for the next question that asks for the same
 
 
@@ -51,6 +52,8 @@ class TokenTable:
         self._encode = encode
         source = _Source(tokens, sorted(control), self.ends[0], self.encode)
         self._tokenizer = LLTokenizer(TokenizerWrapper(source), eos_token=list(self.ends))
+        self._by_piece: dict[bytes, int] = {}
+        self._closers: dict[tuple[str, ...], list[list[int]]] = {}
         self._prototypes: OrderedDict[str, LLMatcher] = OrderedDict()
 
     def encode(self, text: str | bytes) -> list[int]:
@@ -64,6 +67,34 @@ class TokenTable:
     def decode(self, tokens: Sequence[int]) -> bytes:
         """Return the bytes of *tokens*, which need not be valid UTF-8."""
         return b"".join(self._pieces[token] for token in tokens)
+
+    def closers(self, tiers: tuple[str, ...]) -> list[list[int]]:
+        """Return by tier the tokens that begin with a character of it and have others of any."""
+        if tiers not in self._closers:
+            known = "".join(tiers).encode()
+            only = [
+                (token, piece)
+                for token, piece in enumerate(self._pieces)
+                if piece and not piece.strip(known)
+            ]
+            self._closers[tiers] = [
+                [token for token, piece in only if piece[:1] in tier.encode()] for tier in tiers
+            ]
+        return self._closers[tiers]
+
+    def prefixes(self, text: bytes) -> list[int]:
+        """Return the tokens that *text* begins with, the longest first."""
+        if not self._by_piece:
+            self._by_piece = {piece: token for token, piece in enumerate(self._pieces) if piece}
+        ends = range(min(len(text), _LONGEST_PREFIX), 0, -1)
+        return [self._by_piece[text[:end]] for end in ends if text[:end] in self._by_piece]
+
+    def bits(self, tokens: Collection[int]) -> bytes:
+        """Return the mask of *tokens*."""
+        mask = bytearray((self.size + 31) // 32 * 4)
+        for token in tokens:
+            mask[token >> 3] |= 1 << (token & 7)
+        return bytes(mask)
 
     def named(self, name: str) -> int | None:
         """Return the token that the grammar writes as *name*, such as `<think>`, if it is one."""
