@@ -1,0 +1,140 @@
+"""What SQLite, PostgreSQL and MySQL do differently, as rules that replace those of `sql.gbnf`."""
+
+from dataclasses import dataclass
+
+from expert.errors import UsageError
+
+_COMMON = """
+    add all alter and as asc autoincrement between by case check collate commit constraint
+    create cross default deferrable delete desc distinct drop else end escape except exists
+    foreign from full group having in index inner insert intersect into is isnull join left
+    like limit natural not notnull null offset on or order outer over partition primary
+    references returning right select set table then to transaction union unique update
+    using values when where with
+"""
+COMMON_RESERVED = frozenset(_COMMON.split())
+_POSTGRES = """analyse analyze any array both cast column current_date current_time
+    current_timestamp current_user do fetch for grant ilike initially interval lateral leading
+    localtime only placing session_user similar some symmetric trailing user variadic verbose
+    window"""
+_MYSQL = """add analyze before both call cascade change character column condition convert cube
+    current_date current_time current_timestamp current_user cursor database databases dense_rank
+    describe div double each elseif empty enclosed exit explain fetch float for force fulltext
+    function generated grant groups high_priority if ignore infile int integer interval iterate key
+    keys kill lag lateral lead leave lines load lock long loop match mod modifies optimize option
+    out outfile procedure range rank read reads recursive regexp release rename repeat replace
+    require restrict return revoke rlike row_number rows schema schemas separator show signal
+    spatial sql ssl starting stored system terminated trigger trailing undo unlock unsigned usage
+    use utc_date varchar varying virtual while window write xor year_month"""
+
+_SQLITE_RULES = r"""
+source ::= query | "VALUES" sp row (comma row){0,19}
+"""
+
+_POSTGRES_RULES = r"""
+like ::= "LIKE" | "ILIKE" | "SIMILAR" ws "TO"
+compare ::= "=" | "!=" | "<>" | "<=" | ">=" | "<" | ">"
+comparand ::= sum
+inner-check ::= sp compare sp inner-sum | ws "IS" ws ("NOT" ws)? "NULL" |
+  ws ("NOT" ws)? inner-matching
+limit ::= "LIMIT" ws bound (ws "OFFSET" ws bound)?
+parameter ::= "$" [1-9] [0-9]?
+quoted ::= "\"" [^"\x00-\x1f]{1,60} "\""
+operand ::= value | open (query | inner) close | call | "EXISTS" sp open query close | cast | case |
+  column "::" type | "EXTRACT" sp open unit ws "FROM" ws inner close
+literal ::= number | string | ("INTERVAL" | "DATE" | "TIMESTAMP") ws string
+unit ::= "YEAR" | "MONTH" | "DAY" | "HOUR" | "MINUTE" | "SECOND" | "QUARTER" | "WEEK" | "DOW" |
+  "EPOCH"
+type ::= "INTEGER" | "BIGINT" | "NUMERIC" | "DOUBLE PRECISION" | "TEXT" | "DATE" | "TIMESTAMP" |
+  "BOOLEAN"
+insert ::= "INSERT" ws "INTO" ws table-name (ws columns)? ws source (ws returning)?
+source ::= query | "VALUES" sp row (comma row){0,19}
+aggregate-function ::= "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" | "ARRAY_AGG" | "BOOL_OR" |
+  "BOOL_AND"
+scalar-1 ::= "ABS" | "ROUND" | "LENGTH" | "LOWER" | "UPPER" | "TRIM" | "LTRIM" | "RTRIM" |
+  "FLOOR" | "CEIL" | "INITCAP"
+scalar-2 ::= "ROUND" | "NULLIF" | "DATE_TRUNC" | "TO_CHAR" | "TO_DATE" | "SUBSTR" | "POWER" |
+  "MOD" | "STRING_AGG" | "DATE_PART"
+scalar-3 ::= "SUBSTR" | "REPLACE" | "SPLIT_PART"
+scalar-many ::= "COALESCE" | "CONCAT" | "GREATEST" | "LEAST"
+"""
+
+_MYSQL_RULES = r"""
+like ::= "LIKE" | "REGEXP"
+compare ::= "=" | "<=>" | "!=" | "<>" | "<=" | ">=" | "<" | ">"
+operator ::= "+" | "-" | "*" | "/" | "%"
+side ::= ("LEFT" | "RIGHT") (ws "OUTER")? | "INNER" | "CROSS"
+term ::= expr (ws ("ASC" | "DESC"))?
+parameter ::= "?"
+quoted ::= "`" [^`\x00-\x1f]{1,60} "`"
+literal ::= number | string | "INTERVAL" ws count ws unit
+unit ::= "YEAR" | "MONTH" | "DAY" | "HOUR" | "MINUTE" | "SECOND" | "QUARTER" | "WEEK"
+operand ::= value | open (query | inner) close | call | "EXISTS" sp open query close | cast | case |
+  "EXTRACT" sp open unit ws "FROM" ws inner close
+type ::= "SIGNED" | "UNSIGNED" | "DECIMAL" | "CHAR" | "DATE" | "DATETIME" | "TIME"
+insert ::= "INSERT" ws ("IGNORE" ws)? "INTO" ws table-name (ws columns)? ws source
+source ::= query | "VALUES" sp row (comma row){0,19}
+update ::= "UPDATE" ws table-name ws "SET" ws set (comma set){0,19} (ws "WHERE" ws expr)?
+delete ::= "DELETE" ws "FROM" ws table-name (ws "WHERE" ws expr)?
+aggregate-function ::= "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" | "GROUP_CONCAT" | "STDDEV" |
+  "VARIANCE"
+scalar-1 ::= "ABS" | "ROUND" | "LENGTH" | "CHAR_LENGTH" | "LOWER" | "UPPER" | "TRIM" | "LTRIM" |
+  "RTRIM" | "YEAR" |
+  "MONTH" | "DAY" | "HOUR" | "DATE" | "FLOOR" | "CEIL" | "DAYNAME" | "MONTHNAME" | "QUARTER" |
+  "WEEK"
+scalar-2 ::= "ROUND" | "IFNULL" | "NULLIF" | "DATE_FORMAT" | "DATEDIFF" | "DATE_ADD" |
+  "DATE_SUB" | "SUBSTR" | "POWER" | "INSTR"
+scalar-3 ::= "SUBSTR" | "REPLACE" | "IF"
+scalar-many ::= "COALESCE" | "CONCAT" | "GREATEST" | "LEAST"
+"""
+
+
+def _reserved(more: str) -> frozenset[str]:
+    return COMMON_RESERVED.union(more.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One database's way of writing SQL."""
+
+    name: str
+    rules: str
+    """GBNF that replaces rules of `sql.gbnf`."""
+    quotes: str
+    """What may stand around a name; the first is preferred."""
+    reserved: frozenset[str]
+    """Words that a name must not be without quotes, in small letters."""
+    texts: str
+    """What may stand around a text."""
+    folds: bool
+    """Whether names that were defined in quotes need quotes again."""
+
+
+DIALECTS = {
+    dialect.name: dialect
+    for dialect in (
+        Dialect("sqlite", _SQLITE_RULES, '"`', COMMON_RESERVED, "'\"", False),
+        Dialect(
+            "postgres", _POSTGRES_RULES, '"', COMMON_RESERVED.union(_POSTGRES.split()), "'", True
+        ),
+        Dialect("mysql", _MYSQL_RULES, "`", COMMON_RESERVED.union(_MYSQL.split()), "'\"", False),
+    )
+}
+
+
+def dialect_named(name: str) -> Dialect:
+    """Return the dialect of that name; `postgresql` is one of PostgreSQL's.
+
+    Raises:
+        UsageError: there is none.
+    """
+    known = DIALECTS.get(
+        {"postgresql": "postgres", "mariadb": "mysql"}.get(name.lower(), name.lower())
+    )
+    if known is None:
+        raise UsageError(
+            f"There is no SQL dialect {name!r}.",
+            "The dialects are " + ", ".join(DIALECTS) + ".",
+            "Name one of them.",
+        )
+    return known
