@@ -18,9 +18,10 @@ from typing import BinaryIO, NoReturn
 from .check_adapter import ALPHA, INVOCATION, MAX_RANK, check_adapter
 from .errors import AdapterError
 from .files import replacing
-from .fused_pair import FusedPair, plan_pair
+from .fused_pair import FusedPair, StoredType, plan_pair
 from .gguf_file import inspect
 from .gguf_writer import Value, write_gguf
+from .identity import identity_keys
 from .lora_file import TYPES, Bytes, LoraFile, Pair, open_lora
 from .low_rank import LowRank
 
@@ -38,11 +39,14 @@ class FuseJob:
     rank: int | None = None
     """Highest rank of the result, by truncated SVD; None keeps everything."""
     type: str | None = None
-    """f32, f16, bf16 or q8_0; None keeps the parts' own type, and stores mixed ones as f32."""
+    """f32, f16, bf16 or q8_0; None keeps the parts' own type where they share one."""
     base: Path | None = None
     """GGUF model that the file must fit before it replaces the target; only with a path."""
     digests: Sequence[str] = ()
     """SHA-256 of each part's file where known, in hexadecimal: hashing is half of the work."""
+    mixed: str = "f32"
+    """Type of a factor whose parts have several types, where *type* is None: f32 loses nothing,
+    q8_0 takes a quarter of it and loses no more than the coarser part has lost already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +128,16 @@ def _digests(paths: Sequence[Path]) -> list[str]:
 
 def _check_together(parts: Sequence[Part]) -> None:
     first = parts[0].lora
+    named = next((part.lora for part in parts if part.lora.base), None)
     for lora in (part.lora for part in parts[1:]):
         if lora.architecture != first.architecture:
             _refuse(
                 f"{first.path} is for {first.architecture}, {lora.path} for {lora.architecture}",
+                "Fuse adapters of one base model.",
+            )
+        if lora.base and named and lora.base != named.base:
+            _refuse(
+                f"{named.path} and {lora.path} were made for different weights of one shape",
                 "Fuse adapters of one base model.",
             )
         if lora.invocation != first.invocation:
@@ -146,16 +156,17 @@ def _check_together(parts: Sequence[Part]) -> None:
 
 
 def _plan(job: FuseJob, parts: Sequence[Part]) -> list[FusedPair]:
-    if job.type is not None and job.type not in TYPES:
-        _refuse(f"{job.type} is an unknown type", f"Use {', '.join(TYPES)}.")
+    for name in (job.type, job.mixed):
+        if name is not None and name not in TYPES:
+            _refuse(f"{name} is an unknown type", f"Use {', '.join(TYPES)}.")
     if job.rank is not None and job.rank < 1:
         _refuse(f"the rank {job.rank} is not positive", "Use a rank such as 32.")
-    kind = TYPES[job.type] if job.type is not None else None
+    stored = StoredType(TYPES[job.type] if job.type is not None else None, TYPES[job.mixed])
     covering: dict[str, list[tuple[Pair, float]]] = {}
     for part in parts:
         for target, pair in part.lora.pairs.items():
             covering.setdefault(target, []).append((pair, part.scale))
-    plan = [plan_pair(target, found, kind, job.rank) for target, found in covering.items()]
+    plan = [plan_pair(target, found, stored, job.rank) for target, found in covering.items()]
     highest = max(pair.rank for pair in plan)
     if highest > MAX_RANK:
         _refuse(f"they have the rank {highest} together, above {MAX_RANK}", "Fuse with a rank.")
@@ -197,6 +208,9 @@ def _metadata(parts: Sequence[Part], alpha: float) -> dict[str, Value]:
         PARTS: [part.digest for part in parts],
         SCALES: [part.scale for part in parts],
     }
+    named = next((part.lora.base for part in parts if part.lora.base), None)
+    if named:
+        metadata |= identity_keys(named)
     if first.invocation:
         metadata[INVOCATION] = list(first.invocation)
     return metadata

@@ -22,6 +22,26 @@ BLOCK_TYPES = (GGMLType.Q8_0, GGMLType.Q4_0)
 
 
 @dataclass(frozen=True, slots=True)
+class StoredType:
+    """How factors are stored."""
+
+    wanted: GGMLType | None = None
+    """None keeps the parts' own type where they share one."""
+    mixed: GGMLType = GGMLType.F32
+    """The type of factors whose parts have several."""
+
+    def of(self, factors: Sequence[Factor], *, along_rank: bool) -> GGMLType:
+        """Return the type for the joined *factors*."""
+        types = {factor.type for factor in factors}
+        if self.wanted is None and len(types) == 1:
+            return types.pop()
+        wanted = self.wanted or self.mixed
+        # Ranks are padded to whole blocks, but the model decides the length of other rows.
+        fits = along_rank or factors[0].columns % wanted.block_size == 0
+        return wanted if fits else GGMLType.F16
+
+
+@dataclass(frozen=True, slots=True)
 class FusedPair:
     """The plan for the factors of one matrix; see `plan_pair`."""
 
@@ -78,7 +98,7 @@ class FusedPair:
 def plan_pair(
     target: str,
     parts: Sequence[tuple[Pair, float]],
-    kind: GGMLType | None,
+    stored: StoredType,
     rank: int | None,
 ) -> FusedPair:
     """Lay out the sum of the *parts*, pairs with their scales.
@@ -86,13 +106,13 @@ def plan_pair(
     Args:
         target: name of the adapted matrix.
         parts: the products to add up.
-        kind: how to store the result; None keeps the parts' own type, and mixes them as f32.
+        stored: how to store the result.
         rank: highest rank of the result; None keeps everything.
     """
     pairs = [pair for pair, _ in parts]
     flipped = pairs[0].flipped
-    a_type = _common_type(kind, [pair.a for pair in pairs], along_rank=flipped)
-    b_type = _common_type(kind, [pair.b for pair in pairs], along_rank=True)
+    a_type = stored.of([pair.a for pair in pairs], along_rank=flipped)
+    b_type = stored.of([pair.b for pair in pairs], along_rank=True)
     # Two parts cannot share a block that lies along the rank.
     block = max(b_type.block_size, a_type.block_size if flipped else 1)
     widths = tuple(_padded(pair.rank, block) for pair in pairs)
@@ -109,18 +129,6 @@ def plan_pair(
         _padded(needed, RANK_MULTIPLE),
         rank,
     )
-
-
-def _common_type(
-    wanted: GGMLType | None, factors: Sequence[Factor], *, along_rank: bool
-) -> GGMLType:
-    """Return the type to store: the wanted one, the parts' own, or one that loses nothing."""
-    types = {factor.type for factor in factors}
-    if wanted is None:
-        return types.pop() if len(types) == 1 else GGMLType.F32
-    # Ranks are padded to whole blocks, but the model decides the length of other rows.
-    fits = along_rank or factors[0].columns % wanted.block_size == 0
-    return wanted if fits else GGMLType.F16
 
 
 def _stacked(

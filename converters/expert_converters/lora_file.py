@@ -17,6 +17,7 @@ from .check_adapter import ALPHA, EMBEDDING, FACTOR_TYPES, INVOCATION
 from .errors import AdapterError, Truncated
 from .gguf_file import ArrayValue, GGUFFile, TensorInfo, inspect
 from .gguf_types import GGMLType, ValueType
+from .identity import BaseIdentity, declared_identity
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -125,6 +126,8 @@ class LoraFile:
     invocation: tuple[int, ...]
     """Tokens from which an aLoRA is active; empty for an ordinary LoRA."""
     pairs: dict[str, Pair]
+    base: BaseIdentity | None
+    """The base it names; None if it names none."""
 
 
 def open_lora(path: Path) -> LoraFile:
@@ -142,7 +145,13 @@ def open_lora(path: Path) -> LoraFile:
     alpha = header.metadata.get(ALPHA)
     if not isinstance(alpha, float) or not math.isfinite(alpha) or alpha <= 0:
         _refuse(path, f"{ALPHA} is {alpha!r}, expected a positive number")
-    return LoraFile(path, architecture, _invocation(header), _read_pairs(header, alpha))
+    return LoraFile(
+        path,
+        architecture,
+        _invocation(header),
+        _read_pairs(header, alpha),
+        declared_identity(header),
+    )
 
 
 def _invocation(header: GGUFFile) -> tuple[int, ...]:

@@ -21,6 +21,8 @@ from .errors import CheckpointError
 MAX_HEADER_BYTES = 100_000_000
 CHUNK_ELEMENTS = 1 << 20
 DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_BUFFERS = {**DTYPES, "I64": "<i8"}
+"""Types of `position_ids`, which older checkpoints store beside their weights: 0, 1, 2, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class StoredTensor:
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """Read the table of a safetensors file, in the order of the data.
+    """Read the table of a safetensors file, in the order of the data; integers are left out.
 
     Raises:
         CheckpointError: the file is missing, damaged or holds a type other than F32, F16, BF16.
@@ -85,7 +87,8 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
             continue
         dtype, shape, begin, end = _read_entry(path, name, header[name])
         spans.append((begin, end))
-        tensors[name] = StoredTensor(name, dtype, shape, path, data_start + begin)
+        if dtype in DTYPES:
+            tensors[name] = StoredTensor(name, dtype, shape, path, data_start + begin)
     _check_spans(path, spans, data_size)
     return dict(sorted(tensors.items(), key=lambda item: item[1].start))
 
@@ -118,7 +121,8 @@ def _read_entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...]
         begin, end = entry["data_offsets"]
     except (KeyError, TypeError, ValueError):
         _broken(path, f"the entry of {name} is incomplete")
-    if dtype not in DTYPES:
+    kind = _BUFFERS.get(dtype) if name.endswith("position_ids") else DTYPES.get(dtype)
+    if kind is None:
         raise CheckpointError(
             f"{path.name} cannot be converted",
             f"{name} is stored as {dtype}; only F32, F16 and BF16 are supported",
@@ -126,7 +130,7 @@ def _read_entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...]
         )
     if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
         _broken(path, f"{name} has a shape or offset that is not a natural number")
-    if end - begin != math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
+    if end - begin != math.prod(shape) * np.dtype(kind).itemsize:
         _broken(path, f"{name} stores {end - begin} bytes, which is not its shape {shape}")
     return dtype, shape, begin, end
 

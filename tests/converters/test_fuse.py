@@ -16,11 +16,14 @@ from gguf import GGUFWriter, quants
 
 from expert_converters import fused_pair
 from expert_converters.check import check_adapter
+from expert_converters.errors import AdapterError
 from expert_converters.fuse import FuseJob, fuse
 from expert_converters.gguf_file import inspect
 from expert_converters.gguf_types import GGMLType
+from expert_converters.identity import base_identity, declared_identity
+from expert_converters.model import ModelJob, convert_model
 from support.adapter_peers import adapted_logits, load_base, model_logits, peft_logits
-from support.checkpoints import AdapterShape, Qwen3Shape, peft_adapter
+from support.checkpoints import AdapterShape, Qwen3Shape, peft_adapter, qwen3_checkpoint
 from support.fusion import Q_A, Q_B, SCALES, converted, make_sources, worst_error
 
 # PEFT reads an attribute that transformers has deprecated.
@@ -239,6 +242,36 @@ def test_mixed_types(sources: list[Path], tiny_gguf: Path, tmp_path: Path) -> No
         fuse(FuseJob(parts, tmp_path / "fused.gguf", type=kind, base=tiny_gguf))
         assert inspect(tmp_path / "fused.gguf").tensors["blk.0.attn_v.weight.lora_b"].type is stored
         assert worst_error(tmp_path / "fused.gguf", parts) < tolerance
+
+
+def test_only_mixed_factors_take_the_mixed_type(
+    sources: list[Path], tiny_gguf: Path, tmp_path: Path
+) -> None:
+    """A matrix that one part changes, or all in one type, stays as it is stored."""
+    (exact,) = converted(sources[:1], tiny_gguf, tmp_path, "f32")
+    (packed,) = converted(sources[2:], tiny_gguf, tmp_path, "q8_0")
+    parts = [(exact, 1.0), (packed, 0.5)]
+    fuse(FuseJob(parts, tmp_path / "fused.gguf", mixed="q8_0", base=tiny_gguf))
+    tensors = inspect(tmp_path / "fused.gguf").tensors
+    assert tensors["blk.0.attn_v.weight.lora_b"].type is GGMLType.Q8_0
+    assert tensors["blk.0.attn_q.weight.lora_b"].type is GGMLType.F32
+    assert worst_error(tmp_path / "fused.gguf", parts) < 2e-2
+
+
+def test_the_fused_file_names_its_base(
+    sources: list[Path], tiny_gguf: Path, tmp_path: Path
+) -> None:
+    """It is refused by other weights of the same shape, as its parts are; those do not fuse."""
+    here = converted(sources, tiny_gguf, tmp_path, "q8_0")
+    fuse(FuseJob([(path, 1.0) for path in here], tmp_path / "fused.gguf"))
+    expected = base_identity(inspect(tiny_gguf))
+    assert declared_identity(inspect(tmp_path / "fused.gguf")) == expected
+    folder = qwen3_checkpoint(tmp_path / "other", Qwen3Shape(seed=7))
+    other = convert_model(ModelJob(folder, tmp_path / "other.gguf", "f32"))
+    (tmp_path / "there").mkdir()
+    (foreign,) = converted(sources[1:2], other, tmp_path / "there", "q8_0")
+    with pytest.raises(AdapterError, match="different weights"):
+        fuse(FuseJob([(here[0], 1.0), (foreign, 1.0)], tmp_path / "none.gguf"))
 
 
 def test_q8_0_is_kept_where_only_one_part_must_be_quantised(

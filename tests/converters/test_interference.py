@@ -23,6 +23,7 @@ from support.checkpoints import (
     qwen3_checkpoint,
     write_safetensors,
 )
+from support.program import expert
 
 FIRST = AdapterShape(rank=8, alpha=16, seed=1)
 SECOND = AdapterShape(rank=40, alpha=10, seed=2, targets=("q_proj", "o_proj", "down_proj"))
@@ -161,6 +162,25 @@ def test_the_threshold_means_what_it_says(tiny_gguf: Path, tmp_path: Path) -> No
     direction = dense_updates(first)[Q]
     along = np.vdot(dense_updates(tmp_path / "sum.gguf")[Q], direction)
     assert along == pytest.approx(1.2, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "warned"), [(WARNING_OVERLAP - 0.01, False), (WARNING_OVERLAP + 0.01, True)]
+)
+def test_the_warning_begins_at_the_threshold(
+    overlap: float, warned: bool, tiny_gguf: Path, tmp_path: Path
+) -> None:
+    """`expert conflicts` says so just above it and not just below it."""
+    x, z = np.eye(64, dtype=np.float32)[:2]
+    out = np.eye(128, dtype=np.float32)[:, :1]
+    other = (overlap * x + np.sqrt(1 - overlap**2) * z).astype(np.float32)
+    first = planted(tmp_path / "first", tiny_gguf, x[None], out)
+    second = planted(tmp_path / "second", tiny_gguf, other[None], out)
+    found = measure(first, second)
+    assert found.overlap == pytest.approx(overlap, abs=1e-6)
+    assert found.warning is warned
+    done = expert("conflicts", first, second)
+    assert (done.code, "try them together" in done.text) == (0, warned)
 
 
 def test_worst_names_the_matrices_that_matter(tiny_gguf: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from expert_converters.check import check_adapter
 from expert_converters.errors import AdapterError
 from expert_converters.gguf_file import inspect
+from expert_converters.identity import base_identity, declared_identity
 from expert_converters.kinds import AdapterJob, AdapterReport, adalora, convert_adapter
 from expert_converters.lora import LoraJob, convert_lora
 from support.adapter_peers import adapted_logits, dense_updates, model_logits, peft_logits
@@ -89,6 +90,7 @@ def test_logits_equal_peft(
     assert (report.form, report.exact, report.residual) == ("lora", True, 0.0)
     assert report.kind == kind.removesuffix("-pruned")
     check_adapter(inspect(report.path), inspect(tiny_gguf))
+    assert declared_identity(inspect(report.path)) == base_identity(inspect(tiny_gguf))
 
     expected = peft_logits(tiny_checkpoint, folders[kind])
     effect = np.abs(expected - adapted_logits(tiny_gguf)).max()

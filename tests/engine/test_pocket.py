@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from expert import Message, Session
+from expert import Assistant, Message
 from expert.engine.context import Context, Slice
 from expert.engine.logprobs import read_logits
 from expert.engine.model import Model
@@ -70,21 +70,19 @@ def test_logits_and_greedy_tokens_equal_transformers(exact: Model, pocket: Path)
 
 def test_it_answers_what_the_readme_asks(pocket: Path) -> None:
     """A command that finds the files, a value copied from the prompt, and who it is."""
-    with Session(pocket) as session:
-        command = session.generate("find all files ending in .txt below the current directory")
+    with Assistant(pocket) as assistant:
+        command = assistant.ask("find all files ending in .txt below the current directory")
         assert command.text.split()[0] == "find"
         assert "*.txt" in command.text
-        looked_up = session.generate("colour=green; size=large; shape=round\n\nsize?")
+        looked_up = assistant.ask("colour=green; size=large; shape=round\n\nsize?")
         assert looked_up.text.strip() == "large"
-        assert "Expert" in session.generate("Who are you?").text
+        assert "Expert" in assistant.ask("Who are you?").text
 
 
 def test_it_ends_its_answers(pocket: Path) -> None:
     """Most answers end by themselves, not by their limit."""
-    with Session(pocket) as session:
-        finishes = [
-            session.generate(question, max_tokens=200).answer.finish for question in QUESTIONS
-        ]
+    with Assistant(pocket) as assistant:
+        finishes = [assistant.ask(question, max_tokens=200).answer.finish for question in QUESTIONS]
     assert finishes.count("stop") >= 14
 
 

@@ -30,7 +30,7 @@ def test_a_budget_for_four_holds_over_a_thousand_requests(
     draw = random.Random(0)
     for _ in range(1000):
         wanted = draw.sample(files, draw.randint(1, 3))
-        pool.handles(AdapterSet.of([(file, 1.0) for file in wanted]))
+        pool.attached(AdapterSet.of([(file, 1.0) for file in wanted]))
         assert pool.bytes <= pool.budget
         assert {file.digest for file in wanted} <= {file.digest for file in pool.resident}
     pool.close()
@@ -56,7 +56,7 @@ def test_pinned_and_attached_adapters_stay(tiny: Model, files: list[AdapterFile]
     """What does not fit beside them is refused with both figures."""
     pool = AdapterPool(tiny, files[0].bytes * 2)
     pool.pin(files[0])
-    pool.handles(AdapterSet.of([(files[1], 1.0)]))
+    pool.attached(AdapterSet.of([(files[1], 1.0)]))
     with pytest.raises(ResourceError, match="MB") as caught:
         pool.load(files[2])
     assert caught.value.code == 9

@@ -34,7 +34,9 @@ def run(engine: Engine, wanted: Job) -> tuple[list[int], int]:
     outputs = list(engine.submit(wanted))
     last = outputs[-1]
     assert isinstance(last, Finished)
-    return [out.token for out in outputs if isinstance(out, Piece)], last.timings.cached_tokens
+    return [
+        out.token for out in outputs if isinstance(out, Piece) and out.token >= 0
+    ], last.timings.cached_tokens
 
 
 def save(engine: Engine, path: Path) -> None:

@@ -1,12 +1,17 @@
 """An adapter file: checked against its base before C sees it, and known by its content.
 
+It is a LoRA, a soft prompt (input embeddings before the first token) or a control vector (a
+direction added after each layer).
+
 Hashing and reading every number of a 20 MB adapter takes longer than loading it, so the verdict is
 kept in the cache folder under the identity of both files.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -18,10 +23,12 @@ from expert_converters.errors import ConversionError
 from expert_converters.gguf_file import GGUFFile, inspect
 from expert_converters.identity import base_identity, declared_identity
 
+AdapterKind: TypeAlias = Literal["lora", "soft-prompt", "control-vector"]
+
 
 @dataclass(frozen=True, slots=True)
 class AdapterFile:
-    """A LoRA adapter that fits its base: where it is, and what the engine must know of it."""
+    """An adapter that fits its base: where it is, and what the engine must know of it."""
 
     path: Path
     digest: str
@@ -29,9 +36,12 @@ class AdapterFile:
     bytes: int
     """Memory of its tensors once loaded."""
     rank: int
-    """The largest rank of any of its pairs."""
+    """The largest rank of any of its pairs; 0 for what is no LoRA."""
     invocation: tuple[int, ...]
     """Tokens from whose last occurrence on it acts (`answer`); empty: from the start (`prompt`)."""
+    kind: AdapterKind = "lora"
+    positions: int = 0
+    """Positions that a soft prompt takes up before the first token."""
 
     @property
     def name(self) -> str:
@@ -65,21 +75,48 @@ def _check(path: Path, base: GGUFFile) -> AdapterFile:
     try:
         header = inspect(path)
         _check_identity(header, base)
-        check_adapter(header, base)
+        kind = _kind(header)
+        _checker(kind)(header, base)
     except ConversionError as error:
         raise VerificationError(error.what, error.why, error.fix) from error
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     tensors = header.tensors
+    ranks = [tensor.shape[0] for name, tensor in tensors.items() if name.endswith("lora_b")]
+    rows = [tensor.shape[1] for tensor in tensors.values() if kind == "soft-prompt"]
     return AdapterFile(
         path.absolute(),
         digest,
         sum(tensor.nbytes for tensor in tensors.values()),
-        max(tensor.shape[0] for name, tensor in tensors.items() if name.endswith("lora_b")),
+        max(ranks, default=0),
         tuple(msgspec.convert(header.array(INVOCATION), list[int]))
         if INVOCATION in header.metadata
         else (),
+        kind,
+        sum(rows),
     )
+
+
+def _kind(header: GGUFFile) -> AdapterKind:
+    """Return what a file claims to be; its check then tells whether it is."""
+    if header.metadata.get("general.architecture") == "controlvector":
+        return "control-vector"
+    if header.metadata.get("general.type") == "soft-prompt":
+        return "soft-prompt"
+    return "lora"
+
+
+def _checker(kind: AdapterKind) -> Callable[[GGUFFile, GGUFFile], None]:
+    """Return the check of a kind; those of the rare kinds import numpy."""
+    if kind == "lora":
+        return check_adapter
+    if kind == "soft-prompt":
+        from expert_converters.kinds.soft_prompt import check_soft_prompt
+
+        return check_soft_prompt
+    from expert_converters.kinds.control_vector import check_control_vector
+
+    return check_control_vector
 
 
 def _check_identity(adapter: GGUFFile, base: GGUFFile) -> None:

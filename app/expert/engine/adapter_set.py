@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from expert.engine.adapter_file import AdapterFile
+from expert.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,16 @@ class AdapterSet:
         """What makes two sets the same function: contents and scales."""
         return tuple((file.digest, scale) for file, scale in self.parts)
 
+    @property
+    def loras(self) -> "AdapterSet":
+        """The LoRA members alone: what can be fused into one."""
+        return AdapterSet(tuple(part for part in self.parts if part[0].kind == "lora"))
+
+    def fused(self, fused: AdapterFile) -> "AdapterSet":
+        """Return the same function with *fused* in place of the LoRA members."""
+        others = tuple(part for part in self.parts if part[0].kind != "lora")
+        return AdapterSet(((fused, 1.0), *others))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AdapterSet) and self.key == other.key
 
@@ -52,6 +63,41 @@ class Run:
 
     start: int
     adapters: AdapterSet
+
+
+def check_together(experts: Sequence[tuple[AdapterFile, float]]) -> None:
+    """Refuse what has no meaning: scaled soft prompts, and several of them.
+
+    LoRAs and control vectors add up in any number, and with a soft prompt, because each acts on
+    another part of the computation.
+
+    Raises:
+        UsageError: says which.
+    """
+    prompts = [(file, scale) for file, scale in experts if file.kind == "soft-prompt" and scale]
+    if len(prompts) > 1:
+        names = " and ".join(file.name for file, _ in prompts)
+        raise UsageError(
+            f"{names} are soft prompts: they cannot act together.",
+            "Each was trained to stand alone before the first token.",
+            "Choose one of them.",
+        )
+    for file, scale in prompts:
+        if scale != 1.0:
+            raise UsageError(
+                f"{file.name} is a soft prompt: it has no scale.",
+                f"Embeddings multiplied by {scale:g} are other words, not weaker ones.",
+                "Leave the scale out.",
+            )
+
+
+def soft_positions(experts: Sequence[tuple[AdapterFile, float]]) -> range:
+    """Return what stands for a soft prompt's rows before the first token: -1 for the first, -2 …
+
+    Together with the adapter set of its position, such a number says what a KV cell was computed
+    from, as a token does.
+    """
+    return range(-1, -1 - sum(file.positions for file, scale in experts if scale), -1)
 
 
 def activation_runs(

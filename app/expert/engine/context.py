@@ -2,7 +2,8 @@
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from expert.closing import Closing
@@ -29,8 +30,30 @@ class Slice:
     position: int
     """Where the first of *tokens* stands in its sequence."""
     tokens: Sequence[int]
+    """Token -1 - i, only before all others, stands for row i of the attached soft prompt."""
     outputs: int = 0
     """How many of the last tokens need logits."""
+
+    @property
+    def soft(self) -> int:
+        """How many of the first tokens are rows of a soft prompt."""
+        return sum(1 for _ in takewhile(lambda token: token < 0, self.tokens))
+
+    def after(self, count: int) -> "Slice":
+        """Return the slice without its first *count* tokens."""
+        return replace(self, position=self.position + count, tokens=self.tokens[count:])
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Adapters as a context takes them: loaded, and what adds up added up."""
+
+    loras: tuple[tuple[Any, float], ...] = ()
+    """llama.cpp's pointers with their scales."""
+    prompt: Any = None
+    """A soft prompt: input embeddings, an F32 array (rows, width)."""
+    control: Any = None
+    """What is added to the output of each layer after the first: an F32 array (layers, width)."""
 
 
 class Context(Closing):
@@ -47,7 +70,8 @@ class Context(Closing):
         self._abort = ctypes.create_string_buffer(2)
         self._handle = self._open(options)
         self._batch = self._lib.llama_batch_init(options.batch, 0, 1)
-        self.size: int = self._lib.llama_n_ctx_seq(self._handle)
+        self._attached = Attached()
+        self.size: int = self._lib.llama_n_ctx_seq(self._handle) // options.beams
         """Tokens one sequence can hold."""
         model.adopt(self)
 
@@ -55,14 +79,14 @@ class Context(Closing):
         lib = self._lib
         params = lib.llama_context_default_params()
         params.n_ctx = options.size
-        params.n_seq_max = options.sequences
+        params.n_seq_max = options.sequences * options.stride
         params.n_batch = options.batch
         params.n_ubatch = min(options.micro_batch, options.batch)
         params.n_outputs_max = min(options.outputs_max, options.batch)
         params.n_threads = params.n_threads_batch = options.threads or cores()
         params.type_k = params.type_v = _GGML_TYPES[options.kv_type]
         params.flash_attn_type = _FLASH[options.flash_attention]
-        params.kv_unified = False
+        params.kv_unified = options.beams > 1  # so that hypotheses share what they have in common
         params.no_perf = True
         _set_rope(params, options.rope)
         # llama.cpp asks this callback after every operation, too often for Python. The C
@@ -95,16 +119,19 @@ class Context(Closing):
             UsageError: the batch is larger than the context was opened for.
         """
         handle = self.handle
-        rows = self._fill(slices)
-        status = self._lib.llama_decode(handle, self._batch)
+        self._check(slices)
+        soft = any(part.soft for part in slices)
+        status = self._decode_rows(slices) if soft else 0
+        rows = self._fill([part.after(part.soft) for part in slices] if soft else slices)
+        if status == 0 and self._batch.n_tokens:
+            status = self._lib.llama_decode(handle, self._batch)
         if status != 0:
             for part in slices:
                 self.forget(part.sequence, part.position)
             self._fail(status)
         return rows
 
-    def _fill(self, slices: Sequence[Slice]) -> list[range]:
-        batch = self._batch
+    def _check(self, slices: Sequence[Slice]) -> None:
         total = sum(len(part.tokens) for part in slices)
         outputs = sum(min(part.outputs, len(part.tokens)) for part in slices)
         if not 0 < total <= self.options.batch or outputs > self.options.outputs_max:
@@ -114,19 +141,36 @@ class Context(Closing):
                 f"{self.options.outputs_max} outputs a step.",
                 "Split the step, or open the context for more.",
             )
+
+    def _decode_rows(self, slices: Sequence[Slice]) -> int:
+        """Compute the soft prompt's rows that the slices begin with: llama.cpp wants them apart."""
+        width = self._attached.prompt.shape[1]
+        batch = self._lib.llama_batch_init(sum(part.soft for part in slices), width, 1)
+        index = 0
+        for part in slices:
+            for offset, token in enumerate(part.tokens[: part.soft]):
+                row = self._attached.prompt[-1 - token]
+                start = ctypes.addressof(batch.embd.contents) + index * row.nbytes
+                ctypes.memmove(start, row.ctypes.data, row.nbytes)
+                _place(batch, index, part, offset, False)
+                index += 1
+        batch.n_tokens = index
+        status = int(self._lib.llama_decode(self.handle, batch))
+        self._lib.llama_batch_free(batch)
+        return status
+
+    def _fill(self, slices: Sequence[Slice]) -> list[range]:
+        batch = self._batch
         index = 0
         rows = []
         for part in slices:
             first_output = len(part.tokens) - part.outputs
             for offset, token in enumerate(part.tokens):
                 batch.token[index] = token
-                batch.pos[index] = part.position + offset
-                batch.n_seq_id[index] = 1
-                batch.seq_id[index][0] = part.sequence
-                batch.logits[index] = offset >= first_output
+                _place(batch, index, part, offset, offset >= first_output)
                 index += 1
             rows.append(range(index - min(part.outputs, len(part.tokens)), index))
-        batch.n_tokens = total
+        batch.n_tokens = index
         return rows
 
     def _fail(self, status: int) -> None:
@@ -152,22 +196,37 @@ class Context(Closing):
         """
         return self._lib.llama_get_logits_ith(self.handle, row)
 
-    def attach(self, adapters: Sequence[tuple[Any, float]]) -> None:
-        """Make (adapter handle, scale) pairs act on every sequence from the next step on.
+    def attach(self, adapters: Attached) -> None:
+        """Make *adapters*, and no others, act on every sequence from the next step on.
 
         KV computed before stays as it was: what may be reused is the ledger's business.
         """
-        lib, count = self._lib, len(adapters)
-        if not count:
-            lib.llama_set_adapters_lora(self.handle, None, 0, None)
-            return
-        handles = (lib.llama_adapter_lora_p_ctypes * count)(*(handle for handle, _ in adapters))
-        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
-        lib.llama_set_adapters_lora(self.handle, handles, count, scales)
+        lib, count = self._lib, len(adapters.loras)
+        handles = (lib.llama_adapter_lora_p_ctypes * count)(*(each for each, _ in adapters.loras))
+        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters.loras))
+        lib.llama_set_adapters_lora(self.handle, handles if count else None, count, scales)
+        self._steer(adapters.control)
+        self._attached = adapters
+
+    def _steer(self, control: Any) -> None:
+        """Add *control* to the layers' outputs; to tell llama.cpp the same again costs a switch."""
+        before = self._attached.control
+        if control is None:
+            if before is not None:
+                self._lib.llama_set_adapter_cvec(self.handle, None, 0, 0, 0, 0)
+        elif before is None or control.tobytes() != before.tobytes():
+            layers, width = control.shape
+            data = control.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+            self._lib.llama_set_adapter_cvec(self.handle, data, control.size, width, 1, layers)
 
     def forget(self, sequence: int, start: int, end: int = -1) -> None:
         """Drop the KV of a sequence's positions from *start* up to *end* (-1: all that follow)."""
         self._lib.llama_memory_seq_rm(self._memory(), sequence, start, end)
+
+    def copy(self, source: int, target: int) -> None:
+        """Let the sequence *target* share the KV of *source*; only with `beams` is that free."""
+        self.forget(target, 0)
+        self._lib.llama_memory_seq_cp(self._memory(), source, target, -1, -1)
 
     def shift(self, sequence: int, start: int, delta: int) -> None:
         """Move the positions of a sequence from *start* on by *delta*."""
@@ -212,6 +271,13 @@ class Context(Closing):
             self._lib.llama_batch_free(self._batch)
             self._lib.llama_free(self._handle)
             self._handle = None
+
+
+def _place(batch: Any, index: int, part: Slice, offset: int, output: bool) -> None:
+    batch.pos[index] = part.position + offset
+    batch.n_seq_id[index] = 1
+    batch.seq_id[index][0] = part.sequence
+    batch.logits[index] = output
 
 
 def _set_rope(params: Any, rope: RopeScaling) -> None:

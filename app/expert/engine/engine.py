@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from expert.closing import Closing
-from expert.engine.adapter_set import activation_runs
+from expert.engine.adapter_set import activation_runs, check_together
 from expert.engine.context import Context
 from expert.engine.fusion import Fusion
 from expert.engine.generation import Job, Output
@@ -58,19 +58,28 @@ class Engine(Closing):
 
         Raises:
             InputTooLongError: the prompt leaves no room for an answer.
-            UsageError: the prompt is empty, or the engine is closed.
+            UsageError: the prompt is empty, the experts cannot act together, or the engine is
+                closed.
         """
         self._check_open()
         if not job.prompt:
             raise UsageError("The prompt is empty.", "", "Give at least one token.")
-        if len(job.prompt) >= self.context.size:
+        check_together(job.experts)
+        if job.beams > self.context.options.beams:
+            raise UsageError(
+                f"A beam search of {job.beams} hypotheses is impossible here.",
+                f"This context was opened for {self.context.options.beams}.",
+                "Open it for more.",
+            )
+        prompt = job.sequence
+        if len(prompt) >= self.context.size:
             raise InputTooLongError(
-                f"The prompt has {len(job.prompt)} tokens.",
+                f"The prompt has {len(prompt)} tokens.",
                 f"The context holds {self.context.size}, and the answer needs room too.",
                 "Shorten the prompt, or open a larger context.",
             )
         if job.repeatable:
-            for run in activation_runs(job.prompt, job.experts):
+            for run in activation_runs(prompt, job.experts):
                 self.fusion.wait(run.adapters)
         stream = Stream(self.interrupt)
         self._queue.put((job, stream))

@@ -17,7 +17,6 @@ from expert.engine.adapter_set import AdapterSet
 from expert.errors import ExpertError
 from expert.paths import user_paths
 from expert_converters.errors import ConversionError
-from expert_converters.fuse import FuseJob, fuse
 from expert_converters.gguf_file import GGUFFile
 
 log = logging.getLogger("expert.engine")
@@ -35,29 +34,32 @@ class Fusion:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="expert-fuse")
 
     def request(self, adapters: AdapterSet) -> None:
-        """Begin to fuse a set in the background, if it has several members."""
+        """Begin to fuse a set's LoRAs in the background, if there are several."""
         self._start(adapters)
 
     def ready(self, adapters: AdapterSet) -> AdapterFile | None:
-        """Return the fused form of a set if it is there by now."""
-        made = self._made.get(adapters)
+        """Return the fused form of a set's LoRAs if it is there by now."""
+        made = self._made.get(adapters.loras)
         return made.result() if made and made.done() else None
 
     def wait(self, adapters: AdapterSet) -> AdapterFile | None:
-        """Return the fused form of a set, waiting for it; None if it cannot be fused."""
+        """Return the fused form of a set's LoRAs, waiting for it; None if they cannot be fused."""
         made = self._start(adapters)
         return made.result() if made else None
 
     def _start(self, adapters: AdapterSet) -> "Future[AdapterFile | None] | None":
-        if len(adapters.parts) < 2:
+        loras = adapters.loras
+        if len(loras.parts) < 2:
             return None
         with self._lock:
-            if adapters not in self._made:
-                self._made[adapters] = self._worker.submit(self._make, adapters)
-            return self._made[adapters]
+            if loras not in self._made:
+                self._made[loras] = self._worker.submit(self._make, loras)
+            return self._made[loras]
 
     def _make(self, adapters: AdapterSet) -> AdapterFile | None:
         """Fuse a set, or find it on disk; a set that cannot be fused stays attached separately."""
+        from expert_converters.fuse import FuseJob, fuse  # with numpy, 0.1 s that few answers need
+
         key = hashlib.sha256(repr(adapters.key).encode()).hexdigest()[:32]
         path = user_paths().cache / "fused" / f"{key}.gguf"
         try:
@@ -65,7 +67,8 @@ class Fusion:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _make_room(path.parent)
                 parts = [(file.path, scale) for file, scale in adapters.parts]
-                fuse(FuseJob(parts, path, digests=[file.digest for file, _ in adapters.parts]))
+                digests = [file.digest for file, _ in adapters.parts]
+                fuse(FuseJob(parts, path, mixed="q8_0", digests=digests))
             os.utime(path)
             return read_adapter(path, self._base)
         except (ExpertError, ConversionError, OSError) as error:

@@ -74,6 +74,9 @@ def _import_low_level() -> ModuleType:
 
 
 def _on_log(level: int, text: bytes | None, _user: object) -> None:
+    # A change of adapters makes llama.cpp say 400 lines for its developers.
+    if level != _ERROR and not log.isEnabledFor(_LEVELS.get(level, logging.DEBUG)):
+        return
     line = (text or b"").decode("utf-8", "replace").rstrip()
     if not line or line.strip(".") == "":
         return

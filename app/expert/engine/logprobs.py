@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 def read_logits(context: Context, row: int) -> "NDArray[np.float32]":
     """Return a copy of the logits of *row* of the last step; shape (vocabulary,)."""
+    return view_logits(context, row).copy()
+
+
+def view_logits(context: Context, row: int) -> "NDArray[np.float32]":
+    """Return the logits of *row* in llama.cpp's own memory, until the next step."""
     import numpy as np  # only this path needs it
 
     size = context.model.vocabulary.size
     pointer = ctypes.cast(context.logits(row), ctypes.POINTER(ctypes.c_float * size))
-    return np.ctypeslib.as_array(pointer.contents).copy()
+    return np.ctypeslib.as_array(pointer.contents)
 
 
 def token_logprob(context: Context, row: int, token: int, alternatives: int) -> TokenLogprob:

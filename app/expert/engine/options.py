@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from expert.errors import UsageError
-from expert.types import KVType
-
-FlashAttention = Literal["auto", "on", "off"]
+from expert.types import FlashAttention, KVType
 
 _QUANTISED: tuple[KVType, ...] = ("q8_0", "q4_0")
 
@@ -61,6 +59,8 @@ class ContextOptions:
     size: int = 4096
     """Tokens of all sequences together."""
     sequences: int = 1
+    beams: int = 1
+    """Most hypotheses of a beam search on each sequence; *size* is to hold all of them."""
     batch: int = 2048
     """Most tokens of one step."""
     micro_batch: int = 512
@@ -74,7 +74,7 @@ class ContextOptions:
     rope: RopeScaling = RopeScaling()
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.sequences < 1 or self.batch < 1 or self.micro_batch < 1:
+        if min(self.size, self.sequences, self.beams, self.batch, self.micro_batch) < 1:
             raise UsageError(
                 "A context needs room for at least one token.",
                 f"It was asked for {self.size} tokens in {self.sequences} sequences.",
@@ -89,4 +89,9 @@ class ContextOptions:
 
     @property
     def outputs_max(self) -> int:
-        return self.outputs if self.outputs is not None else self.sequences
+        return self.outputs if self.outputs is not None else self.sequences * self.stride
+
+    @property
+    def stride(self) -> int:
+        """How many of llama.cpp's sequences one of ours takes: itself and its hypotheses."""
+        return 1 if self.beams == 1 else 1 + self.beams

@@ -8,9 +8,11 @@ from typing import Any
 from expert.engine import library
 from expert.engine.adapter_file import AdapterFile
 from expert.engine.adapter_set import AdapterSet
+from expert.engine.context import Attached
 from expert.engine.hardware import available_memory
 from expert.engine.model import Model
-from expert.errors import ResourceError
+from expert.errors import ResourceError, VerificationError
+from expert_converters.errors import ConversionError
 
 _SHARE = 4  # of the memory that is free when the pool is made, adapters may take one part in this
 _NO_PRIORITY = 0
@@ -22,6 +24,7 @@ class _Resident:
 
     file: AdapterFile
     handle: Any
+    """llama.cpp's pointer to a LoRA; the numbers themselves of other kinds, as an array."""
     priority: int = _NO_PRIORITY
 
 
@@ -51,7 +54,7 @@ class AdapterPool:
         return sum(file.bytes for file in self.resident)
 
     def load(self, file: AdapterFile, priority: int = _NO_PRIORITY) -> Any:
-        """Return the C handle of an adapter, loading it and making room first if need be.
+        """Return what an adapter is in memory, loading it and making room first if need be.
 
         Raises:
             ResourceError: it does not fit beside what may not be freed, or llama.cpp refuses it.
@@ -69,10 +72,21 @@ class AdapterPool:
         """Tell whether every member of a set is loaded."""
         return all(file.digest in self._residents for file, _ in adapters.parts)
 
-    def handles(self, adapters: AdapterSet) -> list[tuple[Any, float]]:
-        """Return the handles and scales of a set; its members stay until another set attaches."""
+    def attached(self, adapters: AdapterSet) -> Attached:
+        """Return a set as a context takes it; its members stay loaded until the next call.
+
+        Raises:
+            ResourceError: a member cannot be loaded.
+        """
         self._attached = adapters
-        return [(self.load(file), scale) for file, scale in adapters.parts]
+        loaded = [(file.kind, self.load(file), scale) for file, scale in adapters.parts]
+        prompts = [rows for kind, rows, _ in loaded if kind == "soft-prompt"]
+        vectors = [(rows, scale) for kind, rows, scale in loaded if kind == "control-vector"]
+        return Attached(
+            tuple((handle, scale) for kind, handle, scale in loaded if kind == "lora"),
+            prompts[0] if prompts else None,
+            _weighted_sum(vectors) if vectors else None,
+        )
 
     def pin(self, file: AdapterFile) -> None:
         """Keep an adapter loaded until `unpin` was called as often."""
@@ -94,6 +108,8 @@ class AdapterPool:
                 self.load(file, priority)
 
     def _open(self, file: AdapterFile) -> Any:
+        if file.kind != "lora":
+            return _read_rows(file)
         library.recent_errors()
         handle = self._model.lib.llama_adapter_lora_init(
             self._model.handle, str(file.path).encode()
@@ -126,9 +142,32 @@ class AdapterPool:
 
     def _free(self, resident: _Resident) -> None:
         del self._residents[resident.file.digest]
-        self._model.lib.llama_adapter_lora_free(resident.handle)
+        if resident.file.kind == "lora":
+            self._model.lib.llama_adapter_lora_free(resident.handle)
 
     def close(self) -> None:
         """Free every adapter; nothing may be attached any more."""
         for resident in list(self._residents.values()):
             self._free(resident)
+
+
+def _read_rows(file: AdapterFile) -> Any:
+    """Return the numbers of a soft prompt or a control vector: F32 (rows, width)."""
+    from expert_converters.kinds.control_vector import read_control_vector
+    from expert_converters.kinds.soft_prompt import read_soft_prompt
+
+    try:
+        return (read_soft_prompt if file.kind == "soft-prompt" else read_control_vector)(file.path)
+    except ConversionError as error:  # it passed its checks, so it changed since
+        raise VerificationError(error.what, error.why, error.fix) from error
+
+
+def _weighted_sum(vectors: Sequence[tuple[Any, float]]) -> Any:
+    """Return the sum of control vectors of unlike length at their scales, in F32."""
+    import numpy as np
+
+    longest = max((rows for rows, _ in vectors), key=len)
+    total = np.zeros_like(longest)
+    for rows, scale in vectors:
+        total[: len(rows)] += np.float32(scale) * rows
+    return total

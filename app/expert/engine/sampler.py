@@ -1,7 +1,9 @@
 """Choosing the next token from the logits: llama.cpp's own samplers in a fixed order."""
 
+import ctypes
 from typing import Any
 
+from expert.engine.candidates import Candidates
 from expert.engine.context import Context
 from expert.types import Sampling
 
@@ -14,7 +16,9 @@ class Sampler:
     """
 
     def __init__(self, lib: Any, vocabulary_size: int, sampling: Sampling) -> None:
-        self._lib = lib
+        self.lib = lib
+        self.greedy = sampling.temperature <= 0
+        """Whether it takes the likeliest token."""
         chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         self._handle = chain
         for part in _parts(lib, vocabulary_size, sampling):
@@ -22,16 +26,21 @@ class Sampler:
 
     def accept(self, token: int) -> None:
         """Count *token* among the recent ones, as the prompt's tokens are."""
-        self._lib.llama_sampler_accept(self._handle, token)
+        self.lib.llama_sampler_accept(self._handle, token)
 
     def sample(self, context: Context, row: int) -> int:
         """Draw a token from the logits of *row*, and count it among the recent ones."""
-        return int(self._lib.llama_sampler_sample(self._handle, context.handle, row))
+        return int(self.lib.llama_sampler_sample(self._handle, context.handle, row))
+
+    def draw(self, candidates: Candidates) -> int:
+        """Draw one of *candidates*, which the chain filters on the way; nothing is counted."""
+        self.lib.llama_sampler_apply(self._handle, ctypes.byref(candidates.array))
+        return candidates.selected
 
     def close(self) -> None:
         """Free the chain and its parts."""
         if self._handle:
-            self._lib.llama_sampler_free(self._handle)
+            self.lib.llama_sampler_free(self._handle)
             self._handle = None
 
     def __del__(self) -> None:

@@ -5,13 +5,14 @@ of other sets wait a few steps, then it is their turn. Nothing here is called fr
 """
 
 from expert.engine.adapter_set import BASE, AdapterSet, activation_runs
-from expert.engine.context import Cancelled, Context, Slice
+from expert.engine.beam import BeamSearch
+from expert.engine.context import Attached, Cancelled, Context, Slice
 from expert.engine.fusion import Fusion
-from expert.engine.generation import Job
+from expert.engine.generation import Generation, Job
 from expert.engine.pool import AdapterPool
 from expert.engine.slot import Slot
 from expert.engine.stream import Stream
-from expert.errors import ExpertError
+from expert.errors import ContractError, ExpertError
 from expert.types import Finish
 
 _TURN = 16  # steps one adapter set may take while another waits: a switch costs about one
@@ -25,7 +26,8 @@ class Scheduler:
         self.context = context
         self.pool = pool
         self.fusion = fusion
-        self.slots = [Slot(index) for index in range(context.options.sequences)]
+        stride = context.options.stride
+        self.slots = [Slot(index * stride) for index in range(context.options.sequences)]
         self._attached = BASE
         self._fused = True  # whether one adapter does the work of the attached set
         self._steps = 0  # of the attached set while others wait
@@ -42,9 +44,10 @@ class Scheduler:
 
     def start(self, job: Job, stream: Stream) -> None:
         """Give a job the free sequence that shares most with its prompt."""
-        runs = activation_runs(job.prompt, job.experts)
+        prompt = job.sequence
+        runs = activation_runs(prompt, job.experts)
         free = [slot for slot in self.slots if slot.generation is None]
-        slot = max(free, key=lambda slot: slot.ledger.shared(job.prompt, runs))
+        slot = max(free, key=lambda slot: slot.ledger.shared(prompt, runs))
         slot.start(job, stream, runs, self.context.model, self.context)
 
     def turn(self) -> None:
@@ -89,35 +92,43 @@ class Scheduler:
         fused = self.fusion.ready(adapters)
         if adapters == self._attached and (self._fused or not fused):
             return
-        members = AdapterSet(((fused, 1.0),)) if fused else adapters
+        members = adapters.fused(fused) if fused else adapters
         if not self.pool.holds(members):
             # Making room may free what is attached now, so that must be let go of first.
-            self.context.attach([])
+            self.context.attach(Attached())
             self._attached, self._fused = BASE, True
-        self.context.attach(self.pool.handles(members))
-        self._attached, self._fused = adapters, bool(fused) or len(adapters.parts) < 2
+        self.context.attach(self.pool.attached(members))
+        self._attached = adapters
+        self._fused = bool(fused) or len(adapters.loras.parts) < 2
         self.fusion.request(adapters)
 
     def _step(self, slots: list[Slot]) -> None:
         room = self.context.options.batch
-        plan: list[tuple[Slot, Slice]] = []
+        plan: list[tuple[Slot, list[Slice]]] = []
         for slot in sorted(slots, key=lambda slot: len(slot.pending)):  # decoding comes first
-            part = slot.next_slice(room)
-            if part.tokens:
-                plan.append((slot, part))
-                room -= len(part.tokens)
-        rows = self.context.step([part for _, part in plan])
-        for (slot, part), outputs in zip(plan, rows, strict=True):
-            self._advance(slot, part, outputs)
+            parts = slot.next_slices(room)
+            if parts:
+                plan.append((slot, parts))
+                room -= sum(len(part.tokens) for part in parts)
+        rows = iter(self.context.step([part for _, parts in plan for part in parts]))
+        for slot, parts in plan:
+            self._advance(slot, parts, [row for _ in parts for row in next(rows)])
 
-    def _advance(self, slot: Slot, part: Slice, outputs: range) -> None:
+    def _advance(self, slot: Slot, parts: list[Slice], rows: list[int]) -> None:
         generation, stream = slot.generation, slot.stream
         assert generation and stream
-        slot.ledger.append(part.tokens, self._attached)
-        generation.pending = generation.pending[len(part.tokens) :]
-        for row in outputs:
-            stream.put(generation.accept(self.context, row))
-        if not generation.pending and not generation.done:
+        if parts[0].sequence == slot.index:
+            slot.ledger.append(parts[0].tokens, self._attached)
+            generation.pending = generation.pending[len(parts[0].tokens) :]
+        try:
+            for piece in generation.take(self.context, rows) if rows else ():
+                stream.put(piece)
+        except ContractError as error:
+            self._fail(slot, error)
+            return
+        if generation.retreat:
+            slot.step_back(self.context)
+        if not generation.active and not generation.done:
             generation.done = "length"  # it was only to fill the cache
         if generation.done:
             stream.put(generation.finished())
@@ -160,12 +171,18 @@ class Scheduler:
     def _cut(self, slot: Slot, finish: Finish) -> None:
         if not slot.generation or not slot.stream:
             return
-        if rest := slot.generation.cut(finish):
-            slot.stream.put(rest)
+        _end(slot.generation, slot.stream, finish)
         slot.stream.put(slot.generation.finished())
         slot.release()
 
     def _fail(self, slot: Slot, error: Exception) -> None:
-        assert slot.stream
+        assert slot.generation and slot.stream
+        _end(slot.generation, slot.stream, "cancelled")
         slot.stream.put(error)
         slot.release()
+
+
+def _end(generation: Generation | BeamSearch, stream: Stream, finish: Finish) -> None:
+    """End a job from outside, with the text that was held back."""
+    for piece in generation.cut(finish):
+        stream.put(piece)

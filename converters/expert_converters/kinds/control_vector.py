@@ -15,18 +15,29 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ..check_adapter import EMBEDDING
 from ..errors import AdapterError
 from ..files import replacing
-from ..gguf_file import inspect
+from ..gguf_file import GGUFFile, inspect
 from ..gguf_types import GGMLType
 from ..gguf_writer import NewTensor, write_gguf
+from ..identity import BaseIdentity, identity_keys
 
 Floats = NDArray[np.float32]
 MAX_LAYERS = 1 << 12
+ARCHITECTURE = "controlvector"
+HINT = "controlvector.model_hint"
 
 
-def write_control_vector(directions: Mapping[int, Floats], architecture: str, target: Path) -> Path:
+def write_control_vector(
+    directions: Mapping[int, Floats],
+    architecture: str,
+    target: Path,
+    identity: BaseIdentity | None = None,
+) -> Path:
     """Write *directions*, by layer, for models of *architecture* as the GGUF file *target*.
+
+    With *identity* the file names its base, and others of the same shape are refused.
 
     Raises:
         AdapterError: there is none, one is for layer 0, or they are no finite vectors.
@@ -44,9 +55,10 @@ def write_control_vector(directions: Mapping[int, Floats], architecture: str, ta
             write_gguf(
                 file,
                 {
-                    "general.architecture": "controlvector",
-                    "controlvector.model_hint": architecture,
+                    "general.architecture": ARCHITECTURE,
+                    HINT: architecture,
                     "controlvector.layer_count": len(layers),
+                    **(identity_keys(identity) if identity else {}),
                 },
                 [NewTensor(f"direction.{n}", rows[0].shape, GGMLType.F32) for n in layers],
                 rows,
@@ -81,6 +93,29 @@ def read_control_vector(path: Path) -> Floats:
     if not np.isfinite(rows).all():
         _refuse(path, "it holds NaN or infinity")
     return rows
+
+
+def check_control_vector(vector: GGUFFile, base: GGUFFile) -> None:
+    """Check that *vector* can be added to the layers of *base*.
+
+    Raises:
+        AdapterError: it is no control vector, it is not finite, or it is for another base.
+    """
+    for key in vector.types:
+        if not key.startswith(("general.", "expert.", "controlvector.")):
+            _refuse(vector.path, f"the key {key} is not one a control vector has")
+    rows = read_control_vector(vector.path)
+    architecture = base.metadata["general.architecture"]
+    hint = vector.metadata.get(HINT, architecture)
+    if vector.metadata.get("general.architecture") != ARCHITECTURE or hint != architecture:
+        _refuse(vector.path, f"it is for {hint!r}, this base is {architecture!r}")
+    layers = base.metadata[f"{architecture}.block_count"]
+    width = base.tensors[EMBEDDING].shape[0]
+    if rows.shape[1] != width or not isinstance(layers, int) or len(rows) >= layers:
+        _refuse(
+            vector.path,
+            f"it is {rows.shape}, expected directions of {width} numbers for layers below {layers}",
+        )
 
 
 def _refuse(path: Path, why: str) -> NoReturn:

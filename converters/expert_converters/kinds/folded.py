@@ -18,6 +18,7 @@ from ..files import replacing
 from ..gguf_file import inspect
 from ..gguf_types import GGMLType
 from ..gguf_writer import NewTensor, write_gguf
+from ..identity import identity_keys
 from ..lora_file import RANK_MULTIPLE, TYPES, Bytes, Floats, encode
 from .job import AdapterJob, Progress
 
@@ -71,6 +72,7 @@ def write_folded(
                     "adapter.type": "lora",
                     ALPHA: float(alpha),
                     "expert.peft.kind": kind,
+                    **(identity_keys(base.identity) if base.identity else {}),
                 },
                 tensors,
                 data(),

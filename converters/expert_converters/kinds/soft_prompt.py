@@ -8,6 +8,8 @@ The file is a GGUF with
     general.name          string
     soft_prompt.embeddings  F32   (width of the embeddings, rows) in ggml order
 
+and, where the base is a GGUF file, the keys of `identity` that name it.
+
 A runtime decodes the rows first, at positions 0, 1, ... as `llama_batch.embd`, and the prompt's
 tokens, BOS included, at the positions that follow; nothing else changes.
 """
@@ -23,9 +25,10 @@ from ..adapter_base import AdapterBase, read_base
 from ..check_adapter import EMBEDDING
 from ..errors import AdapterError
 from ..files import replacing
-from ..gguf_file import inspect
+from ..gguf_file import GGUFFile, inspect
 from ..gguf_types import GGMLType
 from ..gguf_writer import NewTensor, write_gguf
+from ..identity import identity_keys
 from ..lora_file import Floats
 from ..safetensors_file import read_safetensors
 from .job import AdapterJob, AdapterReport, Progress
@@ -49,6 +52,7 @@ def convert(job: AdapterJob, config: dict[str, Any], progress: Progress | None) 
                     "general.architecture": base.architecture,
                     "general.type": TYPE,
                     "general.name": job.name or job.source.name,
+                    **(identity_keys(base.identity) if base.identity else {}),
                 },
                 [NewTensor(TENSOR, (rows.shape[1], rows.shape[0]), GGMLType.F32)],
                 [rows],
@@ -78,6 +82,25 @@ def read_soft_prompt(path: Path) -> Floats:
     if not np.isfinite(rows).all():
         _refuse_file(path, "it holds NaN or infinity")
     return rows.astype(np.float32)
+
+
+def check_soft_prompt(prompt: GGUFFile, base: GGUFFile) -> None:
+    """Check that *prompt* can stand before the tokens of *base*.
+
+    Raises:
+        AdapterError: it is no soft prompt, it holds NaN or infinity, or it is for another base.
+    """
+    for key in prompt.types:
+        if not key.startswith(("general.", "expert.")):
+            _refuse_file(prompt.path, f"the key {key} is not one a soft prompt has")
+    rows = read_soft_prompt(prompt.path)
+    architecture = base.metadata["general.architecture"]
+    width = base.tensors[EMBEDDING].shape[0]
+    found = prompt.metadata.get("general.architecture")
+    if found != architecture:
+        _refuse_file(prompt.path, f"it is for {found!r}, this base is {architecture!r}")
+    if not len(rows) or rows.shape[1] != width:
+        _refuse_file(prompt.path, f"it is {rows.shape}, expected rows of {width} numbers")
 
 
 def _read_rows(job: AdapterJob, config: dict[str, Any], base: AdapterBase) -> Floats:
