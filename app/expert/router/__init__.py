@@ -1,0 +1,1 @@
+"""The router: which experts answer a request, with which parameters, and why."""
