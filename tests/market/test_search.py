@@ -1,26 +1,17 @@
 """Searching and showing: quick, never an error, and the newest version of each."""
 
 import random
-import sqlite3
 import time
-from itertools import accumulate, product
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from expert.errors import ExpertError, NotFoundError
-from expert.market.market import Market
 from expert.market.search import _rows, search, show
-from expert.market.sources.base import Offer
-from expert.market.sources.registry import _insert
-from expert.package.container import Preview
-from expert.package.keys import PrivateKey
-from expert.package.manifest import Manifest
 from expert.package.trust import Standing
-from expert.store.database import transaction
-from support.markets import Shop, make_market
-from support.packages import draft, make_package
+from support.large_market import large_market, queries
+from support.markets import Shop
+from support.packages import make_package
 
 
 @pytest.fixture(name="shop", scope="module")
@@ -35,9 +26,6 @@ def shop_with_offers(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop.offer("shell", summary="Writes shell commands; c++ builds, too.")
     shop.install("sql@1.0.0")
     return shop
-
-
-_SYLLABLES = ("ba", "cel", "di", "fo", "gun", "la", "mer", "ni", "po", "ru", "sta", "te", "vo")
 
 
 def names(shop: Shop, text: str) -> list[str]:
@@ -124,51 +112,14 @@ def test_what_is_not_there_cannot_be_shown(shop: Shop, text: str) -> None:
     assert text == "Not A Name" or isinstance(caught.value, NotFoundError)
 
 
-WORDS = [a + b + c for a, b, c in product(_SYLLABLES, _SYLLABLES, ("", *_SYLLABLES))]
-WEIGHTS = list(accumulate(1 / (rank + 5) for rank in range(len(WORDS))))
-"""Common words are common, as in any language (Zipf)."""
-
-
-def large_market(folder: Path, count: int) -> Market:
-    """Return a market whose one source is recorded to offer *count* experts."""
-    market = make_market(folder)
-    source = random.Random(5)
-    source.shuffle(WORDS)
-
-    def some(number: int) -> list[str]:
-        return source.choices(WORDS, cum_weights=WEIGHTS, k=number)
-
-    with market.connection() as connection, transaction(connection):
-        connection.execute("INSERT INTO source (name, kind, location) VALUES ('s', 'git', 'x')")
-        for number in range(count):
-            manifest = draft(
-                name=f"x{number}",
-                summary=" ".join(some(12)),
-                tags=some(4),
-                routing={"keywords": some(10), "examples": [" ".join(some(8)) for _ in range(20)]},
-            )
-            insert_offer(connection, number, msgspec.convert(manifest, Manifest))
-    return market
-
-
-def insert_offer(connection: sqlite3.Connection, number: int, manifest: Manifest) -> None:
-    """Record an offer as a refresh would."""
-    key = PrivateKey(b"k" * 32).public
-    found = Preview(manifest, str(number).encode(), b"", key)
-    _insert(connection, "s", Offer(str(number), "", found), found)
-
-
 @pytest.mark.slow
 def test_ten_thousand_experts_are_searched_quickly(tmp_path: Path) -> None:
     """One to three words as they occur, some cut short: p95 under 10 ms on an idle machine."""
     market = large_market(tmp_path, 10_000)
-    source = random.Random(6)
     times = []
-    for _ in range(300):
-        words = source.choices(WORDS, cum_weights=WEIGHTS, k=source.randrange(1, 4))
-        words[-1] = words[-1][: source.choice([2, 3, 9])]
+    for query in queries(300):
         start = time.process_time()
-        search(market, " ".join(words))
+        search(market, query)
         times.append(time.process_time() - start)
     times.sort()
     print(f"p50 {times[150] * 1e3:.1f} ms, p95 {times[285] * 1e3:.1f} ms")

@@ -62,6 +62,12 @@ def yes(_: Plan) -> bool:
     return True
 
 
+def install_for(market: Market, folder: Path, adapter: bytes | None, **manifest: Any) -> None:
+    """Pack, sign and install an expert whose adapter has these bytes, or any."""
+    package = make_package(folder / "packages", contents=adapter, **manifest)
+    install(market, [str(package)], Options(), yes)
+
+
 @dataclass
 class Shop:
     """A market with one folder source, and short ways to use both."""

@@ -120,7 +120,7 @@ def installed_file(market: Market, package: Installed, path: str) -> Path:
                 raise VerificationError(
                     f"The file {path} of {package.label} is damaged or missing.",
                     "Its contents do not have the hash that was signed.",
-                    "Repair it with `expert verify --repair`, or install the expert again.",
+                    "Repair it with `expert doctor --repair`, or install the expert again.",
                 )
             if stamp is not None:
                 catalogue.set_stamp(digest, stamp)

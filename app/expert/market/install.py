@@ -23,7 +23,7 @@ from expert.market.sources.registry import (
     refresh,
     source_troubles,
 )
-from expert.market.universe import FILE, Available, Universe
+from expert.market.universe import Available, Universe
 from expert.package.container import inspect
 from expert.package.ranges import Range
 
@@ -168,10 +168,15 @@ def _fetch(
     """Yield each package with its file, unless the store has its contents."""
     entries = {entry.name: entry for entry in list_sources(market)}
     for one in needed:
-        trust: Trust = "unsigned" if one.signer is None else "signed"
         path = None if one.stored else Path(one.location)
-        if not one.stored and one.source != FILE:
+        if not one.stored and not one.is_file:
             if one.source not in entries:
                 raise NotFoundError(f"There is no source {one.source} any more.", "", "Try again.")
             path = open_source(market, entries[one.source]).fetch(one.location, progress)
-        yield Addition(path, one.candidate.id, one.signer, trust, one.source)
+        yield Addition(path, one.candidate.id, one.signer, _trust(one), one.source)
+
+
+def _trust(one: Available) -> Trust:
+    if one.signer is not None:
+        return "signed"
+    return "unvouched" if one.is_imported else "unsigned"

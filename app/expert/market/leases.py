@@ -13,6 +13,18 @@ from expert.market.market import Market
 from expert.store.database import transaction
 
 
+def hold(market: Market, packages: Sequence[str]) -> None:
+    """Keep *packages*, by id, from being removed until this process ends.
+
+    Raises:
+        ResourceError: the database cannot be written.
+    """
+    owner = (os.getpid(), start_time(os.getpid()) or "")
+    with market.connection() as connection, transaction(connection):
+        query = "INSERT OR IGNORE INTO lease VALUES (?, ?, ?)"
+        connection.executemany(query, [(*owner, package) for package in packages])
+
+
 @contextmanager
 def lease(market: Market, packages: Sequence[str]) -> Iterator[None]:
     """Keep *packages*, by id, from being removed while the block runs."""

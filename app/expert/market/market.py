@@ -24,7 +24,7 @@ class Market:
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
-        """Open the database.
+        """Open the database; changes of it are noted a second time when it is closed.
 
         Raises:
             ResourceError: it cannot be opened.
@@ -32,6 +32,10 @@ class Market:
         """
         with closing(connect(self.store.database, MARKET, self.store.lock)) as connection:
             yield connection
+            if connection.total_changes:
+                from expert.market.recovery import write_note  # which itself uses this module
+
+                write_note(self.store, connection)
 
     @contextmanager
     def catalogue(self) -> Iterator[Catalogue]:

@@ -84,17 +84,26 @@ def _peft_files(manifest: Manifest) -> list[str]:
 
 
 def _with_gguf(manifest: Manifest, folder: Path) -> Manifest:
-    from expert_converters.gguf_file import inspect
-
-    header = inspect(folder / ADAPTER)
-    old = manifest.bases[0].adapter
-    ranks = [tensor.shape[0] for name, tensor in header.tensors.items() if name.endswith("lora_b")]
-    adapter = Adapter(
-        file=ADAPTER,
-        rank=max(ranks),
-        alpha=float(str(header.metadata["adapter.lora.alpha"])),
-        targets=old.targets,
-        activation=old.activation,
-    )
+    targets = manifest.bases[0].adapter.targets
+    adapter = msgspec.structs.replace(adapter_entry(folder / ADAPTER), targets=targets)
     base = msgspec.structs.replace(manifest.bases[0], adapter=adapter)
     return msgspec.structs.replace(manifest, bases=(base,))
+
+
+def adapter_entry(path: Path) -> Adapter:
+    """Return what a manifest says about the GGUF adapter at *path*."""
+    from expert_converters.check_adapter import ALPHA, INVOCATION
+    from expert_converters.gguf_file import inspect
+
+    header = inspect(path)
+    ranks = [tensor.shape[0] for name, tensor in header.tensors.items() if name.endswith("lora_b")]
+    tokens: tuple[int, ...] = ()
+    if INVOCATION in header.metadata:
+        tokens = tuple(msgspec.convert(header.array(INVOCATION), list[int]))
+    return Adapter(
+        file=path.name,
+        rank=max(ranks),
+        alpha=float(str(header.metadata[ALPHA])),
+        activation="answer" if tokens else "prompt",
+        invocation_tokens=tokens,
+    )

@@ -9,6 +9,7 @@ from expert.market.commit import Addition, restore
 from expert.market.health import Problem, verify
 from expert.market.market import Market
 from expert.market.records import Installed
+from expert.market.recovery import Recovered, read_note, recover
 from expert.market.sources.registry import list_sources, open_source
 from expert.package.container import inspect
 from expert.store.database import translated
@@ -24,6 +25,8 @@ class Repaired:
     """What could not be repaired."""
     put_aside: Path | None = None
     """The damaged database, if it had to be replaced."""
+    recovered: Recovered = Recovered()
+    """What came back after that."""
 
 
 def repair(market: Market) -> Repaired:
@@ -32,7 +35,9 @@ def repair(market: Market) -> Repaired:
     Raises:
         ResourceError: the lock or the disk failed.
     """
+    note = read_note(market.store)
     put_aside = _replace_database(market)
+    recovered = Recovered() if put_aside is None else recover(market, note)
     packages = _all_packages(market)
     broken = {problem.package for problem in verify(market, packages, deep=True) if problem.file}
     for package in packages:
@@ -40,11 +45,11 @@ def repair(market: Market) -> Repaired:
             _fetch_again(market, package)
     left = verify(market, packages, deep=True)
     gone = {problem.package for problem in left if problem.file}
-    return Repaired(tuple(sorted(broken - gone)), tuple(left), put_aside)
+    return Repaired(tuple(sorted(broken - gone)), tuple(left), put_aside, recovered)
 
 
 def _replace_database(market: Market) -> Path | None:
-    """Put a database aside that cannot be read; its blobs stay, and can be installed again."""
+    """Put a database aside that cannot be read; its blobs stay, and are used again."""
     path = market.store.database
     try:
         with market.connection() as connection, translated(path):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from expert.errors import VerificationError
 from expert.market.commit import NewKey
-from expert.market.universe import FILE, Available, Universe
+from expert.market.universe import Available, Universe
 from expert.package.trust import Standing
 
 
@@ -34,10 +34,10 @@ def check_standing(one: Available, *, allow_unsigned: bool) -> None:
 
 
 def _check_unsigned(one: Available, *, allow_unsigned: bool) -> None:
-    if one.source == FILE and allow_unsigned:
+    if one.is_file and allow_unsigned:
         return
     fix = "Ask its publisher to sign it."
-    if one.source == FILE:
+    if one.is_file:
         fix = "Ask for a signed package. If the file is your own: --allow-unsigned"
     raise VerificationError(
         f"Nobody signed {one.manifest.label}.",

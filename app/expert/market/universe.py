@@ -25,6 +25,8 @@ from expert.package.trust import KnownKey, Standing, Statement, Verdict, judge
 
 FILE = "file"
 """What a package given by its path has as its source."""
+IMPORTED = "hf:"
+"""How the source of an expert begins that was made of an adapter on the hub."""
 ACCEPTABLE = (Standing.TRUSTED, Standing.ROTATED, Standing.NEW)
 
 
@@ -42,6 +44,16 @@ class Available:
     location: str
     stored: bool
     """The store has it, active or not."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the user gave the package file itself, or had it made."""
+        return self.source == FILE or self.is_imported
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was made on this machine of something nobody signed."""
+        return self.source.startswith(IMPORTED)
 
 
 @dataclass(slots=True)
@@ -64,7 +76,7 @@ class Universe:
         known, statements = known_keys(connection), known_statements(connection)
         return cls(connection, catalogue.installed(), known, statements)
 
-    def add_file(self, preview: Preview, path: Path) -> Available:
+    def add_file(self, preview: Preview, path: Path, source: str = FILE) -> Available:
         """Add a package file; it takes the place of the same version from elsewhere."""
         manifest = preview.manifest
         self.load(manifest.qualified_name)
@@ -74,7 +86,7 @@ class Universe:
             preview.signer,
             judge(manifest.publisher, preview.signer, self.known, self.statements),
             preview.total_size,
-            FILE,
+            source,
             str(path),
             Catalogue(self.connection).has(preview.id, preview.signer),
         )

@@ -1,14 +1,19 @@
 """Using an installed expert: its files, checked, for the base model in use."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
-from expert.errors import WrongBaseError
+from expert.errors import NotFoundError, ResourceError, UsageError, WrongBaseError
 from expert.market.health import installed_file
+from expert.market.leases import hold
 from expert.market.market import Market
 from expert.market.names import pick
 from expert.market.records import Installed
 from expert.package.manifest import Base, BaseIdentity, Manifest
+from expert.package.ranges import Range
+from expert.package.semver import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,31 @@ class ReadyExpert:
     grammar: Path | None
 
 
+def use_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpert:
+    """Return an installed expert to be attached, and keep it until this process ends.
+
+    Raises:
+        UsageError: it has nothing that can be attached.
+        as `ready_expert`.
+    """
+    found = ready_expert(market, name, identity)
+    try:
+        hold(market, [found.id])
+        # It may have been removed between finding and keeping it; from here on it cannot be.
+        found = ready_expert(market, found.label, identity)
+    except ResourceError:
+        pass  # A store that cannot be written loses nothing either.
+    adapter = found.base.adapter
+    if adapter.file is None or adapter.format != "gguf":
+        kind = "a soft prompt" if adapter.file is None else "an adapter in PEFT's form"
+        raise UsageError(
+            f"{found.label} cannot be attached.",
+            f"For {found.base.name} it is {kind}, and only GGUF adapters can be.",
+            "Ask its publisher for one; `expert convert adapter` makes them.",
+        )
+    return found
+
+
 def ready_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpert:
     """Return an installed expert, ready for the base model of this identity.
 
@@ -34,8 +64,7 @@ def ready_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpe
         WrongBaseError: it was made for other base models.
         VerificationError: a file of it is damaged.
     """
-    with market.reading() as catalogue:
-        package = pick(catalogue.installed(), name)
+    package = pick(_installed(market), name)
     manifest = package.manifest
     base = next((base for base in manifest.bases if base.identity == identity), None)
     if base is None:
@@ -54,6 +83,40 @@ def ready_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpe
         _file(market, package, base.adapter.soft_prompt),
         _file(market, package, manifest.grammar.file if manifest.grammar else None),
     )
+
+
+def check_conflicts(experts: Sequence[ReadyExpert]) -> None:
+    """Refuse experts that must not act together, as one of them declares.
+
+    Raises:
+        UsageError: names the two.
+    """
+    for one, other in permutations(experts, 2):
+        text = one.manifest.conflicts.get(other.manifest.qualified_name)
+        if text is not None and Version.parse(other.manifest.version) in Range.parse(text):
+            raise UsageError(
+                f"{one.label} and {other.label} cannot answer together.",
+                f"{one.manifest.name} says that it conflicts with "
+                f"{other.manifest.qualified_name} {text}.",
+                "Choose one of them.",
+            )
+
+
+def is_installed(market: Market, name: str) -> bool:
+    """Tell whether *name* means exactly one installed expert."""
+    try:
+        pick(_installed(market), name)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _installed(market: Market) -> list[Installed]:
+    """Return what is installed; looking must not create anything."""
+    if not market.store.database.exists():
+        return []
+    with market.reading() as catalogue:
+        return catalogue.installed()
 
 
 def _file(market: Market, package: Installed, path: str | None) -> Path | None:

@@ -1,4 +1,4 @@
-"""Base models and adapters: which ones are on this machine, and what they are called."""
+"""Base models and adapters: what is on this machine, what can be fetched, and their names."""
 
 from expert.models.adapters import find_expert
 from expert.models.local import BaseModel, find_model, local_models

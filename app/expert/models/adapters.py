@@ -36,6 +36,6 @@ def _existing(path: Path) -> Path:
         raise NotFoundError(
             f"There is no expert {str(path)!r}.",
             "No adapter file of that name exists.",
-            "Give the path of a GGUF adapter, such as `expert convert adapter` makes.",
+            "Give the path of a GGUF adapter, or the name of an installed expert: `expert list`.",
         )
     return path.absolute()

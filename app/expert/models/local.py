@@ -6,6 +6,7 @@ from pathlib import Path
 
 from expert import resources
 from expert.errors import NotFoundError
+from expert.models.catalogue import find_listed
 from expert.paths import user_paths
 
 
@@ -47,6 +48,12 @@ def find_model(name: str) -> BaseModel:
     path = Path(name).expanduser()
     if path.is_file():
         return BaseModel(path.stem, path.absolute())
+    if find_listed(name) is not None:
+        raise NotFoundError(
+            f"The model {name} is not on this machine yet.",
+            "It is one of the models that Expert can fetch.",
+            f"expert model pull {name}",
+        )
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     raise NotFoundError(
