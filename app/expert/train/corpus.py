@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from expert.train.tokenizer import EMPTY_THOUGHT, END, STOP, token_id, train_tok
 
 TEXT = "text"
 HELD_OUT_TEXT = 200  # one document, exercise or article in so many is held out
-Tokens = NDArray[np.uint16]
+Tokens = NDArray[np.unsignedinteger[Any]]
 Progress = Callable[[int, int], None]
 
 

@@ -1,0 +1,171 @@
+"""The sequences an expert learns from and is validated on, neither of them held out.
+
+The held-out cut (`expert.train.split`) is for the reported figures alone; what decides when to
+stop, or which learning rate to take, is a cut of the training part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from expert.errors import NotFoundError, ResourceError, VerificationError
+from expert.train.adapter.base import Base
+from expert.train.adapter.recipe import Recipe
+from expert.train.corpus import Progress, Sequences, encode_conversation, held_out, nothing
+from expert.train.examples import Example, Source
+from expert.train.rows import digest
+from expert.train.tasks import BUILDERS
+
+Encoded = tuple[list[int], list[int]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and validation sequences of every task, and the hash of them all."""
+
+    training: dict[str, Sequences]
+    validation: dict[str, Sequences]
+    digest: str
+    rows: dict[str, int]
+    """Conversations of each task, variants and validation included."""
+
+
+def load_dataset(
+    recipe: Recipe, base: Base, data: Path, run: Path, progress: Progress = nothing
+) -> Dataset:
+    """Return the sequences of a recipe, encoding them first if the run has none for it.
+
+    Raises:
+        NotFoundError: a file of the data is missing.
+        VerificationError: a row is damaged, or a task has no rows.
+        ResourceError: the run's folder cannot be written.
+    """
+    training, validation = {}, {}
+    for done, task in enumerate(recipe.tasks):
+        progress(done, len(recipe.tasks))
+        path = run / "sequences" / f"{task}-{_key(recipe, base, task)}.npz"
+        if not path.exists():
+            _write(path, *_split(recipe, base, data, task))
+        training[task], validation[task] = _read(path, "training"), _read(path, "validation")
+    progress(len(recipe.tasks), len(recipe.tasks))
+    total = hashlib.sha256()
+    for part in chain(training.values(), validation.values()):
+        for array in (part.tokens, part.mask, part.offsets):
+            total.update(np.ascontiguousarray(array).data)
+    rows = {task: len(training[task]) + len(validation[task]) for task in recipe.tasks}
+    return Dataset(training, validation, total.hexdigest(), rows)
+
+
+def examples(data: Path, task: str, variants: Iterable[int] = (0,)) -> Iterator[Example]:
+    """Yield what a task's builder makes of the rows, with errors that name the task.
+
+    Raises:
+        NotFoundError: a file is missing.
+        VerificationError: a row is damaged.
+    """
+    try:
+        for variant in variants:
+            yield from BUILDERS[task](Source(data, variant))
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"The data of the task {task} is not there.",
+            f"{error.filename} does not exist.",
+            "Give the folder that holds experts/ and pretrain/ with --data.",
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise VerificationError(
+            f"A row of the task {task} cannot be used.",
+            f"{type(error).__name__}: {error}.",
+            "Correct the data, or leave the task out of the recipe.",
+        ) from error
+
+
+def is_validation(example: Example, one_in: int) -> bool:
+    """Tell whether a training example is kept for validation: by group, or by its own text where
+    a group is a whole file.
+    """
+    whole_file = example.group.endswith(":train")
+    key = example.turns[0].prompt if whole_file else example.group
+    return int(digest(f"validation {key}"), 16) % one_in == 0
+
+
+def _key(recipe: Recipe, base: Base, task: str) -> str:
+    """Return what the stored sequences of a task depend on, beside the rows."""
+    settings = (recipe.data, recipe.tasks[task].variants, recipe.adapter.activation)
+    return digest(repr((settings, base.identity.tokenizer)))
+
+
+def _split(
+    recipe: Recipe, base: Base, data: Path, task: str
+) -> tuple[list[Encoded], list[Encoded]]:
+    late = recipe.adapter.activation == "answer"
+    training: list[Encoded] = []
+    validation: list[Encoded] = []
+    drawn = range(recipe.tasks[task].variants)
+    kept = (e for e in examples(data, task, drawn) if not held_out(e))
+    for example in islice(kept, recipe.data.limit or None):
+        tokens, mask = encode_conversation(base.tokenizer, example)
+        if late:
+            mask = _last_answer(mask)
+        if len(tokens) <= recipe.data.longest and any(mask):
+            part = validation if is_validation(example, recipe.data.validation) else training
+            part.append((tokens, mask))
+    if not training or not validation:
+        raise VerificationError(
+            f"The task {task} has no rows to train on.",
+            f"{len(training)} were left for training and {len(validation)} for validation, of at "
+            f"most {recipe.data.longest} tokens and not held out.",
+            "Give more data, or allow longer conversations in the recipe.",
+        )
+    return training, validation
+
+
+def _last_answer(mask: list[int]) -> list[int]:
+    """Return the mask of the last answer alone: an activated LoRA acts on no earlier one."""
+    end = max((i for i, learnt in enumerate(mask) if learnt), default=-1)
+    start = end
+    while start > 0 and mask[start - 1]:
+        start -= 1
+    return [int(start <= i <= end) for i in range(len(mask))]
+
+
+def _write(path: Path, training: list[Encoded], validation: list[Encoded]) -> None:
+    arrays = {}
+    for name, part in (("training", training), ("validation", validation)):
+        arrays[f"{name}_tokens"] = np.concatenate([np.array(t, np.uint32) for t, _ in part])
+        arrays[f"{name}_mask"] = np.concatenate([np.array(m, np.uint8) for _, m in part])
+        arrays[f"{name}_offsets"] = np.cumsum([0, *(len(t) for t, _ in part)])
+    partial = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's hint takes its flag too
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ResourceError(
+            f"The run cannot be written to {path.parent}.",
+            f"{error.strerror or error}.",
+            "Free some disk space, or choose another folder with --out.",
+        ) from error
+
+
+def _read(path: Path, part: str) -> Sequences:
+    with np.load(path) as stored:
+        return Sequences(
+            stored[f"{part}_tokens"], stored[f"{part}_mask"], stored[f"{part}_offsets"]
+        )
+
+
+def identity_of(recipe: Recipe) -> str:
+    """Return a hash of everything in a recipe that changes what is trained."""
+    text = json.dumps(repr((recipe.name, recipe.data, recipe.tasks, recipe.adapter)))
+    settings = repr((recipe.training.seed, recipe.training.rate, recipe.training.tokens_a_batch))
+    return hashlib.sha256((text + settings).encode()).hexdigest()

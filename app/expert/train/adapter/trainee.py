@@ -1,0 +1,26 @@
+"""What the training loop needs of a model with an adapter, whoever computes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from expert.train.batches import Batch
+
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""Every linear layer: adapting attention alone loses, even with as many parameters."""
+
+
+class Trainee(Protocol):
+    """A frozen base with an adapter whose weights, float32, are learnt."""
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Return what is learnt, by name."""
+
+    def losses(self, batch: Batch) -> Tensor:
+        """Return the cross-entropy of every learnt token of a batch, float32, (L,)."""
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter in PEFT's form."""

@@ -1,0 +1,1 @@
+"""Measuring experts beside their base, on data that nothing was trained on."""

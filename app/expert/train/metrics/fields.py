@@ -1,0 +1,50 @@
+"""Answers that are JSON: whole, by field, and by whether they are what a schema allows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+INVALID = object()
+"""Stands for an answer that is no JSON, so that it equals nothing."""
+
+
+def parsed(text: str) -> Any:
+    """Return the value of a JSON text, or `INVALID`."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return INVALID
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def leaves(value: Any, path: str = "") -> Counter[tuple[str, str]]:
+    """Return every field of a value with its path; the order of keys makes no difference."""
+    found: Counter[tuple[str, str]] = Counter()
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            found += leaves(item, f"{path}/{key}")
+    elif isinstance(value, list) and value:
+        for number, item in enumerate(value):
+            found += leaves(item, f"{path}/{number}")
+    else:
+        found[(path, json.dumps(value))] += 1
+    return found
+
+
+def field_f1(answer: Any, reference: Any) -> float:
+    """Return the F1 of an answer's fields against the reference's, 0 to 1."""
+    if answer is INVALID:
+        return 0.0
+    found, wanted = leaves(answer), leaves(reference)
+    shared = (found & wanted).total()
+    return 2 * shared / (found.total() + wanted.total())
+
+
+def whole(answer: Any, reference: Any) -> bool:
+    """Tell whether an answer has exactly the fields of the reference."""
+    return answer is not INVALID and leaves(answer) == leaves(reference)

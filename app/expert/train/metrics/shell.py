@@ -1,0 +1,116 @@
+"""The structure of shell commands: programs, flags in any order, operators, arguments.
+
+This reads the words and operators of POSIX shell, not its keywords: loops and conditions come out
+as programs of that name, the same for an answer and its reference.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from dataclasses import dataclass, field
+
+OPERATORS = "|&;<>()"
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+CLUSTER = re.compile(r"-[A-Za-z]{2,}")
+COUNT = re.compile(r"-\d+")
+LONG_DASH = frozenset(
+    ("find", "java", "javac", "ffmpeg", "gcc", "openssl", "convert", "xset", "xrandr")
+)
+"""Programs whose options of several letters begin with one dash."""
+
+
+@dataclass
+class Simple:
+    """One program with its options, arguments and redirections."""
+
+    program: str = ""
+    flags: Counter[str] = field(default_factory=Counter)
+    arguments: list[str] = field(default_factory=list)
+    redirections: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Command:
+    """Simple commands and the operators between them."""
+
+    parts: list[Simple]
+    operators: list[str]
+
+    def structure(self) -> object:
+        """Return what is left when arguments lose their values but not their number."""
+        return self.operators, [
+            (p.program, p.flags, len(p.arguments), [op for op, _ in p.redirections])
+            for p in self.parts
+        ]
+
+    def whole(self) -> object:
+        """Return everything but the order of flags."""
+        return self.operators, [
+            (p.program, p.flags, p.arguments, p.redirections) for p in self.parts
+        ]
+
+
+def read_command(text: str) -> Command | None:
+    """Return a command's structure, or None where its quotes do not close or it has no program."""
+    lexer = shlex.shlex(text.strip(), posix=True, punctuation_chars=OPERATORS)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        words = list(lexer)
+    except ValueError:
+        return None
+    command = Command([Simple()], [])
+    redirection = ""
+    for word in words:
+        if word and set(word) <= set(OPERATORS):
+            if redirection:
+                return None
+            if set(word) & set("<>"):
+                redirection = word
+            else:
+                command.operators.append(word)
+                command.parts.append(Simple())
+        elif redirection:
+            command.parts[-1].redirections.append((redirection, word))
+            redirection = ""
+        else:
+            _add(command.parts[-1], word)
+    return None if redirection or not command.parts[0].program else command
+
+
+def _add(part: Simple, word: str) -> None:
+    if not part.program:
+        if ASSIGNMENT.match(word):
+            part.arguments.append(word)
+        else:
+            part.program = word
+    elif COUNT.fullmatch(word):
+        part.flags["-NUMBER"] += 1
+        part.arguments.append(word[1:])
+    elif word.startswith("--") and "=" in word:
+        name, _, value = word.partition("=")
+        part.flags[name] += 1
+        part.arguments.append(value)
+    elif CLUSTER.fullmatch(word) and part.program not in LONG_DASH:
+        part.flags.update(f"-{letter}" for letter in word[1:])
+    elif word.startswith("-") and word not in ("-", "--"):
+        part.flags[word] += 1
+    else:
+        part.arguments.append(word)
+
+
+def same_structure(answer: str, reference: str) -> bool:
+    """Tell whether two commands run the same programs with the same flags and as many arguments."""
+    found, wanted = read_command(answer), read_command(reference)
+    if found is None or wanted is None:
+        return answer.strip() == reference.strip()
+    return found.structure() == wanted.structure()
+
+
+def same_command(answer: str, reference: str) -> bool:
+    """Tell whether two commands differ at most in the order of flags."""
+    found, wanted = read_command(answer), read_command(reference)
+    if found is None or wanted is None:
+        return answer.strip() == reference.strip()
+    return found.whole() == wanted.whole()

@@ -1,0 +1,172 @@
+"""Evaluation: conditions, judges and reports, with answers that are known beforehand."""
+
+from pathlib import Path
+
+import pytest
+
+from expert.errors import InputTooLongError, NotFoundError, UsageError, VerificationError
+from expert.train.evaluation.conditions import (
+    BASE,
+    EXPERT,
+    FEW_SHOT,
+    GRAMMAR,
+    OTHER,
+    Asking,
+    Score,
+    Settings,
+    conditions,
+    evaluate,
+    heldout_rows,
+)  # fmt: skip
+from expert.train.evaluation.judges import JUDGES, judging
+from expert.train.evaluation.report import (
+    beats_base,
+    details,
+    figures,
+    fill_card,
+    load_scores,
+    page,
+    save_scores,
+    table,
+    verdict,
+    write_page,
+)  # fmt: skip
+from expert.train.examples import Example, single
+from support.songs import write_songs
+
+GOOD, OTHERS, FORM = Path("good.gguf"), Path("others.gguf"), Path("form.json")
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data folder with a few requests for songs."""
+    return write_songs(tmp_path_factory.mktemp("songs"))
+
+
+@pytest.fixture
+def scores(songs: Path) -> list[Score]:
+    """Return scores of an expert that is always right beside a base that never is."""
+    right = {e.turns[0].prompt: e.turns[0].answer for e in heldout_rows(songs, "snips", 99)}
+    asked: list[Asking] = []
+
+    def answer(asking: Asking) -> str:
+        asked.append(asking)
+        if asking.adapter == GOOD:
+            return right[asking.messages[-1].content]
+        raise InputTooLongError("too long")
+
+    who = conditions(GOOD, OTHERS, 2, constrained=True)
+    told: list[tuple[int, int]] = []
+    made = evaluate(
+        ("snips",), who, Settings(songs, 8, 2, 50, FORM), answer,
+        lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told[-1] == (40, 40) and [done for done, _ in told] == list(range(1, 41))
+    assert {len(a.messages) for a in asked} == {1, 5}
+    assert [a.form for a in asked if a.form] == [("schema", FORM)] * 8
+    return made
+
+
+def test_every_condition_answers_the_same_rows(scores: list[Score]) -> None:
+    """The base fails, the expert does not, and the paired gain is certain."""
+    by = {score.condition: score for score in scores}
+    assert list(by) == [BASE, FEW_SHOT, EXPERT, GRAMMAR, OTHER]
+    assert by[EXPERT].values["whole sentence"] == 1 and by[BASE].values["whole sentence"] == 0
+    assert by[BASE].gain is None and by[EXPERT].gain == (1.0, 1.0)
+    assert by[OTHER].gain == (0.0, 0.0)
+    assert by[EXPERT].intervals["whole sentence"][0] < 0.8 and beats_base(scores)
+    assert len(by[BASE].wrong) == 8 and not by[EXPERT].wrong
+
+
+def test_shots_and_rows_are_apart(songs: Path) -> None:
+    """No held-out row is shown as an example."""
+    from expert.train.evaluation.conditions import shots_for
+
+    rows = {e.turns[0].prompt for e in heldout_rows(songs, "snips", 99)}
+    shown = {e.turns[0].prompt for e in shots_for(songs, "snips", 50)}
+    assert len(shown) == 50 and not rows & shown
+
+
+def test_the_card_and_the_page_show_the_figures(scores: list[Score], tmp_path: Path) -> None:
+    """Scores survive being kept; card and page are written between their marks alone."""
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    save_scores(folder, scores, {"base": "Tiny"})
+    kept, facts = load_scores(folder / "figures.json")
+    assert kept == scores and facts == {"base": "Tiny"}
+    document = tmp_path / "page.md"
+    document.write_text("before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n")
+    write_page(document, tmp_path)
+    write_page(document, tmp_path)
+    text = document.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert text.count("### songs") == 1 and text.count("Slot-Gated 75.5") == 1
+    card = fill_card("# c\n<!-- figures -->\n<!-- end of figures -->\n", scores, None)
+    assert "beats the base beyond" in card and "| fields F1" not in table(scores)
+    assert "fields F1" in details(scores) and page(tmp_path / "none").startswith("No expert")
+
+
+def test_a_manifest_gets_the_main_figures(scores: list[Score]) -> None:
+    """One figure a task, the base and the grammar beside the expert."""
+    (figure,) = figures(scores, "Tiny")
+    assert (figure["expert"], figure["base"], figure["grammar"]) == (1.0, 0.0, 1.0)
+    assert figure["samples"] == 8 and figure["model"] == "Tiny"
+    assert figures(scores[:1], "Tiny") == [] and verdict(scores[:1]) == ""
+
+
+def test_kept_figures_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    """A missing file and a broken one have their own errors."""
+    with pytest.raises(NotFoundError):
+        load_scores(tmp_path / "figures.json")
+    (tmp_path / "figures.json").write_text('{"scores": [{}]}')
+    with pytest.raises(VerificationError):
+        load_scores(tmp_path / "figures.json")
+
+
+def test_data_without_held_out_rows_is_refused(tmp_path: Path) -> None:
+    """Nothing is measured on training rows."""
+    write_songs(tmp_path, count=0)
+    with pytest.raises(UsageError, match="held-out"):
+        heldout_rows(tmp_path, "snips", 5)
+
+
+ANSWERS = [
+    ("nlrx", 'Regex: "ab" before a digit', "ab.*[0-9]", "^.*ab.*[0-9].*$", "ab.*[a-z]"),
+    ("snips", "x", '{"intent":"A","slots":{}}', '{"slots": {}, "intent": "A"}', '{"intent":"A"}'),
+    ("sgd", "x", '{"name":"F","arguments":{"a":"b"}}', '{"arguments":{"a":"b"},"name":"F"}', "{}"),
+    ("nl2bash", "x", "ls -la /a", "ls -al /b", "ls -l /a"),
+    ("wikisql", "x", "SELECT a FROM t", " SELECT a FROM t\n", "SELECT b FROM t"),
+]
+
+
+@pytest.mark.parametrize(("task", "prompt", "reference", "right", "wrong"), ANSWERS)
+def test_judges(task: str, prompt: str, reference: str, right: str, wrong: str) -> None:
+    """The main measure of a task accepts what means the same, and refuses the rest."""
+    example = single("x", "x", prompt, reference)
+    with judging(task, Path("none"), None, [example]) as bench:
+        for answer, expected in ((right, 1.0), (wrong, 0.0), ("", 0.0), (reference, 1.0)):
+            marks = bench.judge(example, answer)
+            assert next(iter(marks.values())) == expected, answer
+            assert all(0 <= mark <= 1 for mark in marks.values())
+        assert bench.form(example) is None
+
+
+def test_every_judge_survives_nonsense() -> None:
+    """Whatever an engine returns is judged."""
+    example = {"intent": "A", "slots": {}, "name": "F", "arguments": {}}
+    for judge in JUDGES.values():
+        for text in ("", "[1]", "null", "\x00", "(" * 500, "SELECT", '{"intent": []}'):
+            row = single("x", "x", "p", str(example).replace("'", '"'))
+            assert set(judge(row, text).values()) <= {0.0, 1.0}
+
+
+def test_held_out_questions_run_on_their_databases(data: Path) -> None:
+    """Every reference query scores as right on its own database, and has its own grammar."""
+    rows: list[Example] = heldout_rows(data, "spider", 40)
+    with judging("spider", data, None, rows) as bench:
+        marks = [bench.judge(row, row.turns[0].answer)["execution"] for row in rows]
+        option, file = bench.form(rows[0]) or ("", Path())
+        assert option == "sql_schema" and file.exists()
+        assert bench.judge(rows[0], "SELECT 1 WHERE 0")["exact"] == 0
+    assert sum(marks) >= 0.95 * len(marks)
+    assert not file.exists()
