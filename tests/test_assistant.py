@@ -67,10 +67,25 @@ def test_too_long_a_conversation_is_refused_or_truncated(tiny_path: Path) -> Non
     assert any("turns were dropped" in text for text in notices)
 
 
-def test_a_turn_that_alone_is_too_long_cannot_be_truncated(tiny_path: Path) -> None:
-    """The last turn is never cut in silence."""
-    with Assistant(tiny_path) as assistant, pytest.raises(InputTooLongError):
-        answer(assistant, Request([Message("user", "word " * 2000)], truncate=True))
+def test_a_turn_that_alone_is_too_long_is_never_cut_in_silence(tiny_path: Path) -> None:
+    """Refused, or its end is kept with a warning that says how much is gone."""
+    request = Request([Message("user", "word " * 2000 + "last")], max_tokens=5)
+    with Assistant(tiny_path) as assistant:
+        with pytest.raises(InputTooLongError):
+            list(assistant.ask(request))
+        _, rendered = assistant.preview(request, truncate=True)
+        events = list(assistant.ask(request, truncate=True))
+    assert len(rendered.prompt) < 512
+    assert rendered.messages[-1].content.endswith("word last")
+    notices = [event.text for event in events if isinstance(event, Notice)]
+    assert any("characters of the input were dropped" in text for text in notices)
+
+
+def test_a_system_prompt_that_leaves_no_room(tiny_path: Path) -> None:
+    """Is an error even where truncating is allowed."""
+    turns = [Message("system", "word " * 2000), Message("user", "x")]
+    with Assistant(tiny_path) as assistant, pytest.raises(InputTooLongError, match="no room"):
+        list(assistant.ask(turns, truncate=True))
 
 
 def test_truncating_lets_an_answer_outgrow_the_context(tiny_path: Path) -> None:

@@ -62,13 +62,16 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_the_python_example_of_the_interface_is_current() -> None:
-    """The names its docstring uses are there."""
-    import expert.session
+@pytest.mark.parametrize("module", ["expert.assistant", "expert.conversation"])
+def test_the_python_examples_run(module: str, pocket: Path) -> None:
+    """The five lines in each docstring work as they stand."""
+    import importlib
 
-    example = expert.session.__doc__ or ""
-    for name in re.findall(r"\b(?:session|talk)\.(\w+)\(", example):
-        assert hasattr(expert.session.Session, name) or hasattr(expert.session.Conversation, name)
+    example = (importlib.import_module(module).__doc__ or "").partition("\n\n")[2]
+    assert len([line for line in example.splitlines() if line]) <= 6
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
 
 
 def test_help_of_the_whole_command_names_the_way_on() -> None:

@@ -5,18 +5,28 @@ from typing import TYPE_CHECKING, Any
 from expert._version import __version__
 
 if TYPE_CHECKING:
+    from expert.assistant import Assistant
+    from expert.conversation import Conversation
     from expert.errors import ExpertError
-    from expert.session import Conversation, Session
-    from expert.types import Answer, Message
+    from expert.types import Answer, Message, Request
 
-__all__ = ["Answer", "Conversation", "ExpertError", "Message", "Session", "__version__"]
+__all__ = [
+    "Answer",
+    "Assistant",
+    "Conversation",
+    "ExpertError",
+    "Message",
+    "Request",
+    "__version__",
+]
 
 _HOMES = {
     "Answer": "expert.types",
-    "Conversation": "expert.session",
+    "Assistant": "expert.assistant",
+    "Conversation": "expert.conversation",
     "ExpertError": "expert.errors",
     "Message": "expert.types",
-    "Session": "expert.session",
+    "Request": "expert.types",
 }
 
 

@@ -2,12 +2,101 @@
 
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from expert.engine.generation import Finished, Piece
+from expert.engine.generation import Finished, Output
 from expert.engine.stream import Stream
 from expert.reasoning import ReasoningSplitter
-from expert.types import Delta, TokenLogprob
+from expert.types import Answer, Delta, Done, Event, TokenLogprob
+
+
+class Deadline:
+    """A moment by which an answer must be there, or none."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until then; None: no limit."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+
+class Stopper:
+    """Ends an answer from any thread, before or after the engine has begun it."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._stream: Stream | None = None
+
+    def attach(self, stream: Stream) -> None:
+        """Let `stop` end this stream, at once if it was called already."""
+        self._stream = stream
+        if self.stopped:
+            stream.cancel()
+
+    def stop(self) -> None:
+        """Ask for the end."""
+        self.stopped = True
+        if self._stream:
+            self._stream.cancel()
+
+
+class Asked:
+    """An answer under way: iterate over its events or its text, or take it whole."""
+
+    def __init__(self, events: Iterator[Event], stopper: Stopper | None = None) -> None:
+        self._events = events
+        self._stopper = stopper or Stopper()
+        self._answer: Answer | None = None
+        self._acts: list[Callable[[Done], None]] = []
+        self.begun = False
+        """Whether some of the text has come."""
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        event = next(self._events)
+        if isinstance(event, Delta):
+            self.begun = True
+        elif isinstance(event, Done):
+            self._answer = event.answer
+            for act in self._acts:
+                act(event)
+        return event
+
+    def when_done(self, act: Callable[[Done], None]) -> "Asked":
+        """Do something with the end of the answer before anyone else sees it."""
+        self._acts.append(act)
+        return self
+
+    def pieces(self) -> Iterator[str]:
+        """Yield the text of the answer as it comes."""
+        for event in self:
+            if isinstance(event, Delta) and not event.reasoning:
+                yield event.text
+
+    @property
+    def answer(self) -> Answer:
+        """The finished answer; waits for it."""
+        for _ in self:
+            pass
+        assert self._answer
+        return self._answer
+
+    @property
+    def text(self) -> str:
+        """The whole text; waits for it."""
+        return self.answer.text
+
+    def stop(self) -> None:
+        """End the answer soon, from any thread; what there is by then still comes, and `Done`."""
+        self._stopper.stop()
+
+    def close(self) -> None:
+        """End the answer, if it is not whole yet; what came until then is recorded."""
+        self._events.close()  # type: ignore[attr-defined]  # a generator
 
 
 class Collected:
@@ -18,14 +107,17 @@ class Collected:
         self.answer: list[str] = []
         self.reasoning: list[str] = []
         self.logprobs: list[TokenLogprob] = []
+        self.end: Finished | None = None
 
-    def push(self, piece: Piece) -> Iterator[Delta]:
-        if piece.logprob:
-            self.logprobs.append(piece.logprob)
-        yield from self._keep(self._splitter.push(piece.text))
-
-    def finish(self) -> Iterator[Delta]:
-        yield from self._keep(self._splitter.finish())
+    def push(self, output: Output) -> Iterator[Delta]:
+        """Add what the engine made, and yield what of it can be shown."""
+        if isinstance(output, Finished):
+            self.end = output
+            yield from self._keep(self._splitter.finish())
+            return
+        if output.logprob:
+            self.logprobs.append(output.logprob)
+        yield from self._keep(self._splitter.push(output.text))
 
     def _keep(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
         for delta in deltas:
@@ -33,17 +125,22 @@ class Collected:
             yield delta
 
 
-def until(stream: Stream, timeout: float | None) -> Iterator[Piece | Finished]:
-    """Yield the stream's outputs; after *timeout* seconds, ask it to end."""
-    deadline = None if timeout is None else time.monotonic() + timeout
+def until(stream: Stream, deadline: Deadline) -> Iterator[Output]:
+    """Yield the stream's outputs; at the deadline, and at Ctrl-C, ask it to end.
+
+    After Ctrl-C what was made until then still comes, and the end is marked as cancelled; a second
+    one is not held back.
+    """
     while True:
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
-            output = stream.next(left)
+            output = stream.next(None if stream.cut else deadline.left)
         except queue.Empty:
-            deadline = None
             stream.cancel("timeout")
-            continue
-        yield output
-        if isinstance(output, Finished):
-            return
+        except KeyboardInterrupt:
+            if stream.cut == "cancelled":
+                raise
+            stream.cancel()
+        else:
+            yield output
+            if isinstance(output, Finished):
+                return

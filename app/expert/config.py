@@ -3,7 +3,9 @@
 Environment variables are `EXPERT_` and the setting's name in capitals.
 """
 
+import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,7 +16,7 @@ import msgspec
 
 from expert.errors import ResourceError, UsageError
 from expert.paths import make_private, user_paths
-from expert.types import KVType
+from expert.types import FlashAttention, KVType
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,36 @@ class Config:
     """None: all that the build and the machine allow."""
     kv_type: KVType = "f16"
     """KV cache: f32, f16, q8_0 or q4_0."""
+    flash_attention: FlashAttention = "auto"
+    """auto, on or off; off answers sooner after long histories on a CPU, but reads them slower."""
+    memory: float | None = None
+    """Most memory to take, in MB; None: what is free."""
+    history: bool = True
+    """Keep questions and answers, for `expert log` and `--continue`."""
+    theme: str = "textual-dark"
+    """Colours of the chat."""
+    disabled: str = ""
+    """Installed experts that only answer when asked for by name, separated by spaces."""
+    scales: str = ""
+    """How strongly experts act, where that is not 1: `sql:0.5 json:1.25`."""
+
+    @property
+    def disabled_experts(self) -> frozenset[str]:
+        """Qualified names of the experts that are never chosen by themselves."""
+        return frozenset(self.disabled.split())
+
+    @property
+    def expert_scales(self) -> dict[str, float]:
+        """Scales by qualified name; what is no number is left out."""
+        pairs = (text.rpartition(":") for text in self.scales.split())
+        return {name: float(scale) for name, _, scale in pairs if _is_number(scale)}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def load_config(overrides: Mapping[str, Any] | None = None) -> Config:
@@ -87,19 +119,63 @@ def _check(values: Mapping[str, Any], where: str) -> None:
         ) from error
 
 
-def save_setting(name: str, value: str) -> Path:
-    """Write one text setting to `config.toml`, keep the others, and return the file.
+def setting_names() -> list[str]:
+    """Return the names of all settings."""
+    return [field.name for field in fields(Config)]
+
+
+def saved_settings() -> dict[str, Any]:
+    """Return what `config.toml` itself says.
 
     Raises:
+        UsageError: it cannot be read.
+    """
+    return _read(user_paths().config_file)
+
+
+def save_setting(name: str, value: str) -> Path:
+    """Write one setting to `config.toml`, keep everything else in it, and return the file.
+
+    Raises:
+        UsageError: there is no such setting, or the value is of the wrong kind.
         ResourceError: the file cannot be written.
     """
     file = user_paths().config_file
-    values = _read(file) | {name: value}
-    _check(values, f"{file}")
+    _check({name: value}, "what was asked for")
+    typed = getattr(msgspec.convert({name: value}, Config, strict=False), name)
+    _rewrite(file, name, f"{name} = {_toml(typed)}\n", _read(file) | {name: typed})
+    return file
+
+
+def remove_setting(name: str) -> Path:
+    """Take one setting out of `config.toml`, so that its default counts; return the file.
+
+    Raises:
+        UsageError: it is not there.
+        ResourceError: the file cannot be written.
+    """
+    file = user_paths().config_file
+    values = _read(file)
+    if name not in values:
+        raise UsageError(f"{name!r} is not set in {file}.", "", "See `expert config list`.")
+    del values[name]
+    _rewrite(file, name, "", values)
+    return file
+
+
+def _rewrite(file: Path, name: str, line: str, values: Mapping[str, Any]) -> None:
+    """Replace the line of a setting, or add it; comments and the other lines stay."""
+    old = file.read_text(encoding="utf-8") if file.exists() else ""
+    if old and not old.endswith("\n"):
+        old += "\n"
+    text, found = re.subn(rf"(?m)^[ \t]*{name}[ \t]*=.*\n", lambda _: line, old, count=1)
+    text = text if found else text + line
+    if _parsed(text) != values:  # written in a way that a line does not show
+        text = "".join(f"{key} = {_toml(item)}\n" for key, item in values.items())
     make_private(file.parent)
     draft = file.with_suffix(f".{os.getpid()}")
     try:
-        draft.write_text("".join(f"{key} = {_toml(item)}\n" for key, item in values.items()))
+        draft.write_text(text, encoding="utf-8")
         draft.replace(file)
     except OSError as error:
         draft.unlink(missing_ok=True)
@@ -108,9 +184,15 @@ def save_setting(name: str, value: str) -> Path:
             error.strerror or str(error),
             "Make the folder writable, or free some disk space.",
         ) from error
-    return file
 
 
-def _toml(value: str | int) -> str:
-    """Return a TOML value; JSON's strings are TOML's basic strings."""
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _toml(value: str | int | bool) -> str:
+    """Return a TOML value; JSON's strings, numbers and booleans are TOML's."""
     return msgspec.json.encode(value).decode()

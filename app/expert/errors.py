@@ -68,6 +68,12 @@ class ContractError(ExpertError):
     """An answer breaks the form it was asked to have."""
 
     code = 6
+    partial = ""
+    """The text that there was, which must not be taken for an answer."""
+
+    def as_dict(self) -> dict[str, str | int]:
+        """Return the form that `--json` prints."""
+        return {**super().as_dict(), "partial": self.partial}
 
 
 class InputTooLongError(ExpertError):

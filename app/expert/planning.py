@@ -2,29 +2,64 @@
 
 import secrets
 
+from expert.choosing import first_wish, with_profiles
 from expert.config import Config
 from expert.engine.model import Model
 from expert.errors import InputTooLongError, UsageError
-from expert.types import Plan, Request, Sampling
+from expert.types import Plan, Request, Route, Sampling
 
 MAX_EXPERTS = 10
+NOT_ROUTED = Route()
+MAX_BEAMS = 8
 
 
-def make_plan(request: Request, model: Model, config: Config) -> Plan:
+def make_plan(request: Request, model: Model, config: Config, route: Route = NOT_ROUTED) -> Plan:
     """Decide who answers and how; no expert is a plan too, the base then answers itself.
 
+    *route* is what was weighed if the request itself named nobody.
+
     Raises:
-        UsageError: more experts are wanted than can act together.
+        UsageError: more experts are wanted than can act together, or a beam search together
+            with what it cannot do.
     """
-    if len(request.experts) > MAX_EXPERTS:
+    _check_beams(request)
+    experts = request.experts or ()
+    if len(experts) > MAX_EXPERTS:
         raise UsageError(
-            f"{len(request.experts)} experts cannot answer together.",
+            f"{len(experts)} experts cannot answer together.",
             f"At most {MAX_EXPERTS} can.",
             "Choose fewer.",
         )
-    limit = request.max_tokens or config.max_tokens
-    reason = "you chose the experts" if request.experts else "the base model answers"
-    return Plan(choose_sampling(request, model), limit, request.experts, reason)
+    limit = request.max_tokens or first_wish(experts, "max_tokens") or config.max_tokens
+    if route.candidates:
+        reason = "chosen by the question" if experts else "no expert fits the question"
+    else:
+        reason = "you chose the experts" if experts else "the base model answers"
+    wishes = with_profiles(request, experts)
+    sampling = Sampling() if request.beams > 1 else choose_sampling(wishes, model)
+    return Plan(sampling, int(limit), experts, reason, route, request.beams)
+
+
+def _check_beams(request: Request) -> None:
+    if not 1 <= request.beams <= MAX_BEAMS:
+        raise UsageError(
+            f"A beam search of {request.beams} hypotheses is impossible.",
+            f"It takes 2 to {MAX_BEAMS}; 1 is none.",
+            "Choose another number.",
+        )
+    against = {
+        "a temperature": bool(request.temperature),
+        "a repetition penalty": request.repeat_penalty not in (None, 1.0),
+        "reasoning": request.think,
+        "alternatives of each token": bool(request.logprobs),
+    }
+    found = [name for name, asked in against.items() if asked]
+    if request.beams > 1 and found:
+        raise UsageError(
+            f"A beam search cannot be combined with {found[0]}.",
+            "It looks for the most probable answer instead of drawing one.",
+            "Leave one of the two out.",
+        )
 
 
 def answer_limit(plan: Plan, request: Request, prompt: int, context: int) -> int:

@@ -1,7 +1,7 @@
 """The resident base: loaded once in the background, lent to requests in a context that fits."""
 
+import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,46 +10,45 @@ from typing import TYPE_CHECKING
 from expert.config import Config
 from expert.engine.adapter_file import read_adapter
 from expert.engine.engine import Engine
-from expert.engine.hardware import gpus
-from expert.engine.memory import check_memory
+from expert.engine.hardware import available_memory, gpus
+from expert.engine.memory import check_memory, estimate
 from expert.engine.model import Model
-from expert.engine.options import ContextOptions, LoadOptions
+from expert.engine.options import ContextOptions
 from expert.engine.state import load_state, save_state, saved_tokens
+from expert.engine.token_table import LateTable
 from expert.errors import UsageError
+from expert.loading import Loading
 from expert.types import ExpertChoice, Notice
 
 if TYPE_CHECKING:
     from expert.engine.template import ChatTemplate
 
-_CELLS = 256  # llama.cpp allocates KV cells in steps of this
+CELLS = 256
+"""llama.cpp allocates KV cells in steps of this."""
 
 
 class Resident:
-    """One base model in memory. It begins to load at once, in a thread of its own."""
+    """One base model in memory, from the moment it begins to load."""
 
-    def __init__(self, path: Path, config: Config) -> None:
-        self.path = path
+    def __init__(self, loading: Loading, config: Config) -> None:
+        self._loading = loading
+        self.path = loading.path
         self.config = config
-        self.load_s = 0.0
-        """How long loading took, in seconds."""
-        self._model: Model | None = None
         self._template: ChatTemplate | None = None
         self._engine: Engine | None = None
-        self._failure: BaseException | None = None
         self._placed = False
+        self._table: LateTable | None = None
         self._lock = threading.Lock()
         self._users: dict[Engine, int] = {}
-        self._loading = threading.Thread(target=self._load, name="expert-load", daemon=True)
-        self._loading.start()
         self._template_kind = _import_template()
 
-    def _load(self) -> None:
-        start = time.perf_counter()
-        try:
-            self._model = Model(self.path, LoadOptions(gpu_layers=self.config.gpu_layers))
-        except BaseException as error:  # handed to whoever asks
-            self._failure = error
-        self.load_s = time.perf_counter() - start
+    def wait(self, seconds: float | None) -> None:
+        """Wait until the model is loaded, at most so long.
+
+        Raises:
+            TimeLimitError: it takes longer.
+        """
+        self._loading.wait(seconds)
 
     @property
     def model(self) -> Model:
@@ -58,11 +57,12 @@ class Resident:
         Raises:
             ExpertError: whatever kept it from loading.
         """
-        self._loading.join()
-        if self._failure:
-            raise self._failure
-        assert self._model
-        return self._model
+        return self._loading.model
+
+    @property
+    def load_s(self) -> float:
+        """How long loading took, in seconds."""
+        return self._loading.seconds
 
     @property
     def template(self) -> "ChatTemplate":
@@ -72,6 +72,13 @@ class Resident:
             if self._template is None:
                 self._template = self._template_kind(model)
             return self._template
+
+    def prepare_table(self) -> LateTable:
+        """Begin to build what constrained answers need of the vocabulary, if nobody has."""
+        with self._lock:
+            if self._table is None:
+                self._table = LateTable(self.path, lambda: self.model.vocabulary)
+            return self._table
 
     @property
     def limit(self) -> int:
@@ -92,19 +99,55 @@ class Resident:
             return Notice(text, "warning")
         return None
 
+    def wish(self, tokens: int) -> int:
+        """Return the size of the context to open for *tokens*, if memory allows it."""
+        size = self.config.context or min(self.limit, -(-tokens // CELLS) * CELLS)
+        if self._engine and self._engine.context.size < tokens:
+            # A conversation that grew once will grow again.
+            size = min(self.limit, max(size, 2 * self._engine.context.size))
+        return size
+
+    def room(self, tokens: int, beams: int) -> tuple[Engine | None, int]:
+        """Return the present engine if it can hold *tokens*, and the bytes that may be taken.
+
+        With an engine those are the bytes for adapters, without one those for everything.
+        """
+        free = available_memory() or sys.maxsize
+        with self._lock:
+            engine = self._engine
+            idle = engine is not None and not self._users.get(engine)
+        if engine is None:
+            return None, min(free, self._limit_bytes)
+        held = estimate(self.model.header, engine.context.options)
+        if _suits(engine, min(tokens, self.limit), beams):
+            return engine, min(free + engine.pool.bytes, self._limit_bytes - held.total)
+        given_back = held.kv_cache + held.compute + engine.pool.bytes if idle else 0
+        return None, min(free + given_back, self._limit_bytes)
+
+    @property
+    def _limit_bytes(self) -> int:
+        """The most memory that the settings allow."""
+        return int(self.config.memory * 1_000_000) if self.config.memory else sys.maxsize
+
     @contextmanager
-    def lend(self, tokens: int) -> Iterator[Engine]:
+    def lend(
+        self, tokens: int, beams: int = 1, *, size: int | None = None, adapters: int = 0
+    ) -> Iterator[Engine]:
         """Lend an engine with room for *tokens*; one that became too small ends with its users.
+
+        With *beams*, each of so many hypotheses of a beam search has as much room. *size* is that
+        of the context, if one must be opened; *adapters* are the bytes of those that act together.
 
         Raises:
             ResourceError: the context does not fit into memory.
         """
         limit = self.limit
         with self._lock:
-            if self._engine is None or self._engine.context.size < min(tokens, limit):
-                self._retire(self._engine)
-                self._engine = self._open(tokens, limit)
             engine = self._engine
+            if engine is None or not _suits(engine, min(tokens, limit), beams):
+                self._retire(engine)
+                engine = self._engine = self._open(size or self.wish(tokens), beams)
+            engine.pool.budget = max(engine.pool.budget, adapters)
             self._users[engine] = self._users.get(engine, 0) + 1
         try:
             yield engine
@@ -120,15 +163,21 @@ class Resident:
             self._users.pop(engine, None)
             engine.close()
 
-    def _open(self, tokens: int, limit: int) -> Engine:
-        size = self.config.context or min(limit, -(-tokens // _CELLS) * _CELLS)
-        if self._engine:  # a conversation that grew once will grow again
-            size = min(limit, max(size, 2 * self._engine.context.size))
-        options = ContextOptions(
-            size=size, threads=self.config.threads, kv_type=self.config.kv_type
+    def options(self, size: int, beams: int) -> ContextOptions:
+        """Return how a context of *size* tokens for each beam is opened."""
+        return ContextOptions(
+            size=size * beams,
+            beams=beams,
+            threads=self.config.threads,
+            kv_type=self.config.kv_type,
+            flash_attention=self.config.flash_attention,
         )
-        check_memory(self.model.header, options)
-        return Engine(self.model, options)
+
+    def _open(self, size: int, beams: int) -> Engine:
+        options = self.options(size, beams)
+        needed = check_memory(self.model.header, options)
+        budget = self._limit_bytes - needed.total if self.config.memory else None
+        return Engine(self.model, options, budget)
 
     def save_state(self, path: Path) -> None:
         """Write what was computed for the latest conversation to *path*.
@@ -156,15 +205,20 @@ class Resident:
 
     def close(self) -> None:
         """Free the contexts and the weights."""
-        self._loading.join()
+        self._loading.wait(None)
+        if self._table:
+            self._table.wait()
         with self._lock:
             engines = set(self._users) | ({self._engine} if self._engine else set())
             for engine in engines:
                 engine.close()
             self._users.clear()
             self._engine = None
-        if self._model:
-            self._model.close()
+        self._loading.close()
+
+
+def _suits(engine: Engine, tokens: int, beams: int) -> bool:
+    return engine.context.size >= tokens and engine.context.options.beams >= beams
 
 
 def _import_template() -> "type[ChatTemplate]":

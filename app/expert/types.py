@@ -1,12 +1,13 @@
 """The small types of the main path: what is asked, how to sample, what happens, what came out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 KVType: TypeAlias = Literal["f32", "f16", "q8_0", "q4_0"]
+FlashAttention: TypeAlias = Literal["auto", "on", "off"]
 Finish: TypeAlias = Literal["stop", "length", "cancelled", "timeout"]
 
 
@@ -16,6 +17,14 @@ class Message:
 
     role: Role
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a question."""
+
+    name: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +46,46 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertProfile:
+    """What an installed expert brings along besides its adapter; None leaves a choice open."""
+
+    name: str
+    """Qualified: `publisher/name`."""
+    version: str
+    package: str
+    """The id of its package."""
+    system_prompt: str | None = None
+    grammar_format: Literal["gbnf", "json-schema", "sql"] | None = None
+    """The form of every answer; None: any text."""
+    grammar: Path | None = None
+    """Absent for `sql`, whose grammar is made from the schema in the prompt."""
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ExpertChoice:
     """An expert that is to take part: its adapter, and how strongly."""
 
     adapter: Path
     scale: float = 1.0
+    profile: ExpertProfile | None = None
+    """None: the adapter is a bare file."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.profile.name if self.profile is not None else self.adapter.stem
+
+    def use(self, digest: str) -> "ExpertUse":
+        """Return the record of its part in an answer; *digest* is its adapter's."""
+        version = self.profile.version if self.profile is not None else ""
+        return ExpertUse(self.name, digest, self.scale, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +96,8 @@ class ExpertUse:
     digest: str
     """SHA-256 of its adapter."""
     scale: float
+    version: str = ""
+    """Of the installed package; empty for a bare adapter file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +105,10 @@ class Request:
     """One question to the assistant; None leaves a choice to the model's own defaults."""
 
     messages: Sequence[Message]
-    experts: tuple[ExpertChoice, ...] = ()
-    """Who answers; none: the base model itself."""
+    experts: tuple[ExpertChoice, ...] | None = None
+    """Who answers; empty: the base model itself; None: whoever fits the question best."""
+    attachments: tuple[Attachment, ...] = ()
+    """Files that stand before the last message."""
     max_tokens: int | None = None
     temperature: float | None = None
     top_k: int | None = None
@@ -69,13 +117,38 @@ class Request:
     repeat_penalty: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    grammar: str | Path | None = None
+    """The answer matches this grammar: a name of one that ships, a file, or its text."""
+    schema: Any = None
+    """The answer is JSON that keeps this schema: a file, JSON text, or a JSON value."""
+    sql_schema: str | Path | None = None
+    """The answer is SQL over these tables: a database, or a file that creates them."""
+    beams: int = 1
+    """Hypotheses of a beam search, which takes the place of sampling; 1: none."""
     think: bool = False
     logprobs: int | None = None
     """Report this many likeliest alternatives of each token; 0 reports the token's own alone."""
     truncate: bool = False
     """Drop the oldest turns of a conversation that does not fit, instead of refusing it."""
     timeout: float | None = None
-    """Seconds until the answer is cut short."""
+    """Seconds until the answer is cut short, loading included."""
+    conversation: int | None = None
+    """The recorded conversation that this goes on with; None: a new one."""
+    parent: int | None = None
+    """The recorded turn before it; None: the last one of its conversation."""
+    record: bool = True
+    """Keep it in the history, if the settings do not forbid that."""
+    origin: str = "python"
+    """Where it was asked: ask, chat, sh, tui or python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who was considered for a request, and why the choice fell as it did."""
+
+    candidates: tuple[tuple[str, float], ...] = ()
+    """Experts and "none" with their probabilities, the most probable first."""
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +160,10 @@ class Plan:
     experts: tuple[ExpertChoice, ...]
     reason: str
     """Why this plan, in words for the user."""
+    route: Route = Route()
+    """What was weighed, if the experts were not given."""
+    beams: int = 1
+    """Hypotheses of a beam search; 1: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +229,20 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """Who will answer, and how; comes before the first `Delta`."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The last event of a generation."""
 
-    answer: Answer = field()
+    answer: Answer
+    conversation: int | None = None
+    """Where it was recorded; None: it was not."""
+    turn: int | None = None
 
 
-Event: TypeAlias = Notice | Delta | Done
+Event: TypeAlias = Planned | Notice | Delta | Done

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from expert.cli.output import screen_text
+from expert.screen import screen_text
 from support.program import PROGRAM, expert, in_terminal, start
 
 GREEDY = ("--temperature", "0", "--max-tokens", "12")
@@ -260,3 +260,51 @@ def test_ctrl_c_at_any_phase(slow_model: Path, delay: float) -> None:
         assert b"Traceback" not in err
     else:  # Python itself was still starting, and ends in its own way
         assert b"expert/cli" not in err
+
+
+def test_a_dry_run_shows_the_prompt_and_answers_nothing(tiny_path: Path, tmp_path: Path) -> None:
+    """Files, templates, holes and piped text are all in it; --json adds the plan."""
+    file = tmp_path / "notes.txt"
+    file.write_text("a note")
+    template = tmp_path / "t.toml"
+    template.write_text('system = "Speak {{tongue}}."\nprompt = "Well: {{input}}"')
+    options = ("ask", "-m", tiny_path, "--dry-run", "-f", file, "-t", template, "-p", "tongue", "C")
+    done = expert(*options, "why?", stdin=b"piped\n", EXPERT_HISTORY="1")
+    assert done.code == 0
+    for text in ("Speak C.", f"{file}:\n```\na note\n```\n\nWell: piped\n\nwhy?"):
+        assert text in done.text
+    assert "tokens" in done.message
+    record = json.loads(expert(*options, "--json", "why?").out)
+    assert record["experts"] == []
+    assert record["tokens"] > 10
+    assert expert("log", "--json").out == b"[]\n"
+    assert expert("ask", "-p", "a", "b", "x").code == 2
+    assert expert("ask", "-m", tiny_path, "-f", tmp_path / "none", "x").code == 3
+
+
+def test_events_stream_as_json(tiny_path: Path) -> None:
+    """One object a line: the plan, the deltas, and the end with everything."""
+    done = expert("ask", "-m", tiny_path, "--stream-json", *GREEDY, "Hello")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert [events[0]["event"], events[-1]["event"]] == ["plan", "done"]
+    deltas = "".join(event["text"] for event in events if event["event"] == "delta")
+    assert deltas == events[-1]["text"]
+    assert events[0]["params"] == events[-1]["params"]
+
+
+def test_usage_and_reasons_are_on_stderr(tiny_path: Path) -> None:
+    """With -u and --why, and never on stdout."""
+    plain = expert("ask", "-m", tiny_path, *GREEDY, "Hello").out
+    done = expert("ask", "-m", tiny_path, "-u", "--why", *GREEDY, "Hello")
+    assert done.out == plain
+    assert "tokens in" in done.message
+    assert "the base model answers" in done.message
+
+
+def test_code_alone(tiny_path: Path) -> None:
+    """-x without a code block is code 6 with nothing on stdout; the answer is in the history."""
+    done = expert("ask", "-m", tiny_path, "-x", *GREEDY, "Hello")
+    assert (done.code, done.out) == (6, b"")
+    assert "no code block" in done.message
+    assert len(json.loads(expert("log", "--json").out)) == 1
+    assert expert("ask", "-m", tiny_path, "-x", "--json", "Hello").code == 2

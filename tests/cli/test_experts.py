@@ -3,13 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from expert.engine.header import read_header
+from expert.engine.memory import estimate
+from expert.engine.options import ContextOptions
+from expert_converters.gguf_types import GGMLType
+from expert_converters.gguf_writer import NewTensor, write_gguf
+from expert_converters.kinds.control_vector import write_control_vector
+from expert_converters.kinds.soft_prompt import TENSOR
 from expert_converters.lora import LoraJob, convert_lora
 from support.checkpoints import AdapterShape, Qwen3Shape, peft_adapter
 from support.program import expert
 
-GREEDY = ("--temperature", "0", "--max-tokens", "12", "--json")
+GREEDY = ("--temperature", "0", "--max-tokens", "12", "--threads", "1", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +108,43 @@ def test_conflicts_are_measured(adapters: list[Path]) -> None:
 
 def test_bench_experts(tiny_path: Path) -> None:
     """Every figure is there, and a switch on a long history beats computing it again."""
-    done = expert("bench", "experts", tiny_path, "--history", "200", "--json", timeout=400)
+    done = expert(
+        "bench", "experts", tiny_path, "--history", "200", "--json", timeout=400,
+        EXPERT_THREADS="1",
+    )  # fmt: skip
     result = json.loads(done.out)
     assert set(result["decode_overhead"]) == {
         "1", "3 fused", "10 fused", "3 separate", "10 separate"
     }  # fmt: skip
     assert result["load_s"] > 0
     assert result["first_token_s"] < result["prefill_s"]
+
+
+def test_soft_prompts_and_control_vectors_are_experts_too(tiny_path: Path, tmp_path: Path) -> None:
+    """`-e` takes each of them, alone and with others; a soft prompt has no scale."""
+    rows = np.random.default_rng(1).standard_normal((3, 64)).astype(np.float32)
+    soft, vector = tmp_path / "soft.gguf", tmp_path / "vector.gguf"
+    metadata = {"general.architecture": "qwen3", "general.type": "soft-prompt"}
+    with soft.open("wb") as file:
+        write_gguf(file, metadata, [NewTensor(TENSOR, (64, 3), GGMLType.F32)], [rows])
+    write_control_vector({1: 0.2 * rows[0]}, "qwen3", vector)
+    found = set()
+    for experts in ((), ("-e", soft), ("-e", f"{vector}:0.5"), ("-e", soft, "-e", vector)):
+        done = expert("ask", "-m", tiny_path, *experts, *GREEDY, "--logprobs", "0", "Hello")
+        found.add(round(json.loads(done.out)["logprobs"][0]["logprob"], 3))
+    assert len(found) == 4
+    scaled = expert("ask", "-m", tiny_path, "-e", f"{soft}:0.5", "Hello")
+    assert scaled.code == 2
+    assert "it has no scale" in scaled.message
+
+
+def test_short_memory_is_said(tiny_path: Path, adapters: list[Path]) -> None:
+    """What gave way stands on stderr, and the answer comes all the same."""
+    fixed = estimate(read_header(tiny_path), ContextOptions(size=256)).total
+    memory = (fixed + adapters[0].stat().st_size) / 1e6
+    done = expert(
+        "ask", "-m", tiny_path, "--context", "512", "-e", adapters[0], "--max-tokens", "5",
+        "--threads", "1", "Hello", EXPERT_MEMORY=str(memory),
+    )  # fmt: skip
+    assert done.code == 0
+    assert "The context holds 256 tokens instead of 512: memory is short." in done.message

@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -163,11 +164,38 @@ def test_damage_is_found_and_repaired(shelf: Path, home: Path) -> None:
     for name in ("expert.db-wal", "expert.db-shm"):
         (home / "data" / name).unlink(missing_ok=True)
     destroyed = expert("list")
-    assert (destroyed.code, "verify --repair" in destroyed.message) == (5, True)
+    assert (destroyed.code, "doctor --repair" in destroyed.message) == (5, True)
     repaired = expert("verify", "--repair")
-    assert "0 checked" in repaired.text
+    assert "restored acme/json@1.0.0\n1 checked" in repaired.text
     assert "expert.db.damaged-1" in repaired.message
-    assert expert("list").code == 0
+    assert "acme/json@1.0.0" in expert("list").text
+
+
+def test_the_doctor_looks_at_experts_and_mends_them(
+    shelf: Path, home: Path, tiny_path: Path
+) -> None:
+    """A damaged file fails its check with what to do, and doing it helps."""
+
+    def found(*options: str) -> tuple[int, Any]:
+        done = expert("doctor", "--json", "-m", tiny_path, *options)
+        return done.code, json.loads(done.out)["checks"]["experts"]
+
+    assert found() == (0, {"ok": True, "found": "none installed"})
+    expert("install", "json", *SURE)
+    assert found()[1]["found"].startswith("1 installed")
+    (blob,) = (home / "data" / "blobs").rglob("?" * 64)
+    blob.chmod(0o644)
+    blob.write_bytes(b"x" + blob.read_bytes()[1:])
+    code, row = found()
+    assert (code, row["ok"], "expert doctor --repair" in row["found"]) == (1, False, True)
+    assert found("--repair") == (0, {"ok": True, "found": "1 installed, all as they were signed"})
+    (home / "data" / "expert.db").write_bytes(b"destroyed" * 1000)
+    for name in ("expert.db-wal", "expert.db-shm"):
+        (home / "data" / name).unlink(missing_ok=True)
+    code, row = found()
+    assert (code, "doctor --repair" in row["found"]) == (1, True)
+    assert found("--repair")[0] == 0
+    assert "acme/json@1.0.0" in expert("list").text
 
 
 def test_sources_are_listed_refreshed_and_removed(shelf: Path) -> None:

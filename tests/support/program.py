@@ -32,7 +32,7 @@ class Outcome:
 
 
 def expert(
-    *arguments: str | Path, stdin: bytes | None = b"", timeout: float = 60, **environment: str
+    *arguments: str | Path, stdin: bytes | None = b"", timeout: float = 180, **environment: str
 ) -> Outcome:
     """Run `expert ARGUMENTS` with *stdin* piped in (None: nothing there at all)."""
     done = subprocess.run(
@@ -59,15 +59,36 @@ def start(*arguments: str | Path, stdin: int = subprocess.DEVNULL) -> "subproces
 
 def _hear_interrupts() -> None:
     """Undo what a test run in the background inherits: there, shells ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
-def in_terminal(arguments: Sequence[str | Path], timeout: float = 60) -> Outcome:
-    """Run `expert ARGUMENTS` in a pseudo-terminal; stdout and stderr come together."""
+def in_terminal(
+    arguments: Sequence[str | Path],
+    timeout: float = 180,
+    typed: Sequence[tuple[bytes, bytes]] = (),
+    **environment: str,
+) -> Outcome:
+    """Run `expert ARGUMENTS` in a pseudo-terminal; stdout and stderr come together.
+
+    *typed* are pairs: once the first has appeared, the second is typed.
+    """
+    command = [*PROGRAM, *map(str, arguments)]
+    return run_in_terminal(command, timeout, typed, **environment)
+
+
+def run_in_terminal(
+    command: Sequence[str],
+    timeout: float = 180,
+    typed: Sequence[tuple[bytes, bytes]] = (),
+    **environment: str,
+) -> Outcome:
+    """Run any command as `in_terminal` does."""
     pid, screen = pty.fork()
     if pid == 0:  # the child becomes the program
-        os.execv(sys.executable, [*PROGRAM, *map(str, arguments)])
-    out = b""
+        _hear_interrupts()
+        os.execvpe(command[0], list(command), {**os.environ, **environment})
+    out, waiting, seen = b"", list(typed), 0
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if select.select([screen], [], [], 0.1)[0]:
@@ -78,5 +99,12 @@ def in_terminal(arguments: Sequence[str | Path], timeout: float = 60) -> Outcome
             if not part:
                 break
             out += part
+        if waiting and (place := out.find(waiting[0][0], seen)) >= 0:
+            seen = place + len(waiting[0][0])
+            os.write(screen, waiting.pop(0)[1])
+    else:
+        os.kill(pid, signal.SIGKILL)
     os.close(screen)
-    return Outcome(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert not waiting, f"never saw {waiting[0][0]!r} in {out!r}"
+    return Outcome(code, out)

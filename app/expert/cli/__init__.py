@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 VERBS = {
     "ask": "Ask a question and stream the answer.",
-    "chat": "Have a conversation, line by line.",
+    "chat": "Have a conversation, on a screen or line by line (also: expert alone).",
+    "sh": "Suggest a shell command, and run it if you say so.",
+    "log": "List, search, show and export past conversations.",
+    "route": "Show which experts would answer a prompt, and why.",
+    "router": "Measure the router, and fit its parameters.",
+    "grammar": "List, show, check and try what answers can be held to.",
     "search": "Search the experts that your sources offer.",
     "show": "Show all there is to know about an expert.",
     "install": "Install experts by name or from package files.",
@@ -25,7 +30,7 @@ VERBS = {
     "source": "List, add and refresh the places experts come from.",
     "trust": "Decide whose keys count.",
     "bundle": "Carry experts to machines with no network.",
-    "model": "List, show and choose base models.",
+    "model": "Fetch, list, show and choose base models.",
     "convert": "Convert checkpoints and adapters to GGUF.",
     "fuse": "Make one adapter of several.",
     "conflicts": "Measure how much two experts interfere.",
@@ -37,13 +42,21 @@ VERBS = {
     "validate": "Check a package file or the source folder of one.",
     "diff": "Show what changed between two packages.",
     "extract": "Unpack a package.",
+    "import": "Make an expert of an adapter on the Hugging Face Hub.",
     "migrate": "Bring packages of the first .expert format over, or back.",
     "publish": "Put a package where others find it.",
+    "train": "Train an expert from a recipe and data.",
+    "eval": "Measure an expert beside its base on held-out data.",
     "bench": "Measure the speed and memory of a model file.",
+    "config": "Show and change settings.",
+    "completions": "Print the completions of a shell.",
+    "man": "Show the manual.",
     "doctor": "Check this installation and what it can do.",
     "paths": "Show where files are kept.",
     "version": "Show the version.",
 }
+MODULES = {"import": "import_hub"}
+"""Verbs whose module is called otherwise, because Python keeps the word to itself."""
 _ALIASES = {"--version": "version", "-V": "version"}
 
 
@@ -55,6 +68,9 @@ def main(argv: list[str] | None = None) -> int:
         print(usage(), end="")
         return 0
     verb = _ALIASES.get(verb, verb)
+    _open_standard_streams()
+    if not verb and all(one.isatty() for one in (sys.stdin, sys.stdout, sys.stderr)):
+        verb = "chat"
     if verb not in VERBS:
         return _unknown(verb)
     if "--debug" in rest:
@@ -76,13 +92,13 @@ def _run(verb: str, arguments: list[str]) -> int:
     try:
         if sys.stdout is None:  # closed by whoever started this program
             raise ResourceError("Standard output is closed.", "", "Start it with one.")
-        code = import_module(f"expert.cli.{verb}").run(arguments)
+        code = import_module(f"expert.cli.{MODULES.get(verb, verb)}").run(arguments)
         sys.stdout.flush()
         return int(code)
     except ExpertError as error:
         if "--debug" in arguments:
             raise
-        return _report(error, as_json="--json" in arguments)
+        return _report(error, arguments)
     except BrokenPipeError:
         raise
     except OSError as error:  # a disk or device gave up under a plain read or write
@@ -92,17 +108,32 @@ def _run(verb: str, arguments: list[str]) -> int:
         what = f"Reading or writing failed: {error.strerror or error}."
         fix = "Check free space, permissions and the device."
         problem = ResourceError(what, str(error.filename or ""), fix)
-        return _report(problem, as_json="--json" in arguments)
+        return _report(problem, arguments)
 
 
-def _report(error: "ExpertError", *, as_json: bool) -> int:
-    if as_json:
+def _report(error: "ExpertError", arguments: list[str]) -> int:
+    from expert.cli import messages
+
+    if "--json" in arguments or "--stream-json" in arguments:
         import json
 
-        print(json.dumps(error.as_dict(), ensure_ascii=False), file=sys.stderr)
+        messages.say(json.dumps(error.as_dict()) + "\n")
     else:
-        print(f"expert: {error}", file=sys.stderr)
+        messages.tell(str(error))
     return error.code
+
+
+def _open_standard_streams() -> None:
+    """Keep files opened later from taking the place of a standard stream that was closed."""
+    import os
+
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:  # `print` would take stdout instead
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def _show_log() -> None:

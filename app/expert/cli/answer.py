@@ -1,90 +1,57 @@
 """From the options of `expert ask` to a written answer."""
 
 import argparse
+from contextlib import closing
 
 from expert.assistant import Assistant
-from expert.cli import options, stdin
-from expert.cli.output import OutputOptions, show
-from expert.errors import UsageError
-from expert.models import find_model
+from expert.cli import messages, options
+from expert.cli.interrupts import ending
+from expert.cli.output import Form, OutputOptions, plan_lines, plan_record, show, write
+from expert.cli.question import Question, read_question
+from expert.collecting import Deadline
+from expert.config import Config
+from expert.loading import Loading
 from expert.types import Message, Request
 
 
-def answer(args: argparse.Namespace) -> int:
-    """Answer one question and return the exit code; the model loads while stdin is read.
+def answer(args: argparse.Namespace, config: Config, loading: Loading) -> int:
+    """Answer one question and return the exit code; the model loads while the input is read.
 
     Raises:
         ExpertError: whatever kept the answer from coming.
     """
-    config = options.config(args)
-    _check(args)
-    with Assistant(find_model(config.model).path, config) as assistant:
-        request = _request(args, _prompt(args))
-        return show(assistant.ask(request), OutputOptions(args.json, args.quiet))
+    deadline = Deadline(args.timeout)
+    with Assistant(loading, config) as assistant:
+        if _has_form(args):
+            assistant.resident.prepare_table()
+        request = _request(args, read_question(args, deadline), deadline)
+        if args.dry_run:
+            return _preview(assistant, request, args)
+        with closing(assistant.ask(request)) as asked, ending(asked):
+            return show(asked, _output(args))
 
 
-def _check(args: argparse.Namespace) -> None:
-    ranges = {
-        "temperature": (0.0, 100.0),
-        "top_p": (0.0, 1.0),
-        "min_p": (0.0, 1.0),
-        "repeat_penalty": (0.01, 100.0),
-        "top_k": (0, 1 << 30),
-        "timeout": (0.0, 1e9),
-        "logprobs": (0, 1000),
-    }
-    for name, (low, high) in ranges.items():
-        value = getattr(args, name)
-        if value is not None and not low <= value <= high:
-            raise UsageError(
-                f"--{name.replace('_', '-')} {value} is out of range.",
-                f"It must lie between {low:g} and {high:g}.",
-                "Give another value, or leave it out.",
-            )
+def _output(args: argparse.Namespace) -> OutputOptions:
+    form: Form = "text"
+    if args.json:
+        form = "json"
+    elif args.stream_json:
+        form = "stream"
+    elif args.extract:
+        form = "code"
+    return OutputOptions(form, args.quiet, args.why, args.usage, whole=_has_form(args))
 
 
-def _prompt(args: argparse.Namespace) -> str:
-    """Return the piped text and the question, in this order.
-
-    Raises:
-        UsageError: there is neither.
-    """
-    forced = args.prompt == "-"
-    parts = [] if forced or args.prompt is None else [_whole(args.prompt)]
-    if not args.no_stdin and (forced or stdin.piped()):
-        parts.insert(0, stdin.read(hint=bool(parts)))
-    text = "\n\n".join(part.strip("\n") for part in parts if part.strip())
-    if not text:
-        raise UsageError(
-            "The prompt is empty.",
-            "Neither the command line nor standard input holds any text.",
-            'Ask something: expert ask "What is a prime number?"',
-        )
-    return text
+def _has_form(args: argparse.Namespace) -> bool:
+    """Tell whether this command line says what the answer must look like."""
+    return any(asked is not None for asked in (args.grammar, args.schema, args.sql_schema))
 
 
-def _whole(text: str) -> str:
-    """Return an argument, which the shell may have filled with any bytes.
-
-    Raises:
-        UsageError: it is not UTF-8.
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            "The prompt is not valid UTF-8.",
-            f"Character {error.start} of it is a stray byte.",
-            "Convert it first, for example with `iconv -t utf-8`.",
-        ) from error
-    return text
-
-
-def _request(args: argparse.Namespace, prompt: str) -> Request:
-    messages = [Message("system", _whole(args.system))] if args.system else []
+def _request(args: argparse.Namespace, question: Question, deadline: Deadline) -> Request:
     return Request(
-        messages=[*messages, Message("user", prompt)],
-        experts=options.experts(args),
+        messages=[*question.before, Message("user", question.text)],
+        experts=options.answering_experts(args),
+        attachments=question.attachments,
         max_tokens=args.max_tokens,
         temperature=args.temperature,
         top_k=args.top_k,
@@ -93,8 +60,30 @@ def _request(args: argparse.Namespace, prompt: str) -> Request:
         repeat_penalty=args.repeat_penalty,
         seed=args.seed,
         stop=tuple(args.stop),
+        grammar=args.grammar,
+        schema=args.schema,
+        sql_schema=args.sql_schema,
+        beams=args.beams,
         think=args.think,
         logprobs=args.logprobs,
         truncate=args.truncate,
-        timeout=args.timeout,
+        timeout=deadline.left,
+        conversation=question.conversation,
+        record=not args.no_log,
+        origin="ask",
     )
+
+
+def _preview(assistant: Assistant, request: Request, args: argparse.Namespace) -> int:
+    """Print the prompt and the plan, and answer nothing."""
+    plan, rendered = assistant.preview(request)
+    if args.json or args.stream_json:
+        import json
+
+        record = {"prompt": rendered.text, "tokens": len(rendered.prompt), **plan_record(plan)}
+        write(json.dumps(record, ensure_ascii=False) + "\n")
+        return 0
+    write(rendered.text if rendered.text.endswith("\n") else f"{rendered.text}\n")
+    for line in [*plan_lines(plan), f"{len(rendered.prompt)} tokens; seed {plan.sampling.seed}"]:
+        messages.tell(line)
+    return 0

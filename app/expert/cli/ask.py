@@ -13,13 +13,59 @@ def build_parser() -> argparse.ArgumentParser:
     )
     options.add_model(parser)
     options.add_experts(parser)
-    parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt")
-    options.add_json(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="only the answer and errors")
-    parser.add_argument("--no-stdin", action="store_true", help="do not read standard input")
+    _add_input(parser.add_argument_group("input"))
+    _add_output(parser.add_argument_group("output"))
+    _add_conversation(parser.add_argument_group("conversation"))
+    options.add_form(parser)
     _add_generation(parser.add_argument_group("generation"))
     options.add_engine(parser)
     return parser
+
+
+def _add_input(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("-s", "--system", metavar="TEXT", help="system prompt")
+    group.add_argument(
+        "-f", "--file", action="append", default=[], metavar="FILE", dest="files",
+        help="attach a text file; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "-t", "--template", metavar="NAME",
+        help="fill templates/NAME.toml of the configuration folder: prompt = \"… {{input}} …\"",
+    )  # fmt: skip
+    group.add_argument(
+        "-p", "--param", action="append", nargs=2, default=[], metavar=("HOLE", "VALUE"),
+        dest="params", help="fill a hole of the template; repeatable",
+    )  # fmt: skip
+    group.add_argument("--no-stdin", action="store_true", help="do not read standard input")
+    group.add_argument(
+        "--truncate", action="store_true", help="drop the oldest input when it is too long"
+    )
+
+
+def _add_output(group: argparse._ArgumentGroup) -> None:
+    form = group.add_mutually_exclusive_group()
+    options.add_json(form)
+    form.add_argument(
+        "--stream-json", action="store_true", help="print each event as one line of JSON"
+    )
+    form.add_argument(
+        "-x", "--extract", action="store_true",
+        help="print only the first code block (exit 6 if there is none)",
+    )  # fmt: skip
+    group.add_argument("-u", "--usage", action="store_true", help="say on stderr what it took")
+    group.add_argument("--why", action="store_true", help="say on stderr who answers, and why")
+    group.add_argument(
+        "--dry-run", action="store_true", help="print the final prompt and who would answer"
+    )
+
+
+def _add_conversation(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-c", "--continue", action="store_true", dest="go_on", help="go on with the last one"
+    )
+    group.add_argument("--cid", metavar="ID", help="go on with this one: a number or a title")
+    group.add_argument("-n", "--no-log", action="store_true", help="keep this out of the history")
 
 
 def _add_generation(group: argparse._ArgumentGroup) -> None:
@@ -29,6 +75,10 @@ def _add_generation(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--top-p", type=float, metavar="P", help="keep this much probability")
     group.add_argument("--min-p", type=float, metavar="P", help="drop tokens below P of the best")
     group.add_argument("--repeat-penalty", type=float, metavar="R", help="1 is none")
+    group.add_argument(
+        "--beam", type=options.positive, default=1, metavar="K", dest="beams",
+        help="look for the most probable answer with K hypotheses (2 to 8)",
+    )  # fmt: skip
     group.add_argument("--seed", type=int, metavar="N", help="repeat an earlier answer")
     group.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end here")
     group.add_argument("--logprobs", type=int, metavar="N", help="with --json: log-probabilities")
@@ -36,15 +86,40 @@ def _add_generation(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--think", action=argparse.BooleanOptionalAction, default=False, help="reason first"
     )
-    group.add_argument(
-        "--truncate", action="store_true", help="drop the oldest input when it is too long"
-    )
 
 
 def run(arguments: list[str]) -> int:
     """Answer one question and return the exit code."""
     args = build_parser().parse_args(arguments)
+    _check(args)
     # `--help` and mistakes in the options end above, before anything slow is imported.
-    from expert.cli.answer import answer
+    from expert.loading import begin_loading
 
-    return answer(args)
+    config = options.config(args)
+    with begin_loading(config) as loading:
+        from expert.cli.answer import answer  # and all it needs, while the model loads
+
+        return answer(args, config, loading)
+
+
+def _check(args: argparse.Namespace) -> None:
+    from expert.errors import UsageError
+
+    ranges = {
+        "temperature": (0.0, 100.0),
+        "top_p": (0.0, 1.0),
+        "min_p": (0.0, 1.0),
+        "repeat_penalty": (0.01, 100.0),
+        "top_k": (0, 1 << 30),
+        "seed": (0, (1 << 32) - 1),
+        "timeout": (0.0, 1e9),
+        "logprobs": (0, 1000),
+    }
+    for name, (low, high) in ranges.items():
+        value = getattr(args, name)
+        if value is not None and not low <= value <= high:
+            raise UsageError(
+                f"--{name.replace('_', '-')} {value} is out of range.",
+                f"It must lie between {low:g} and {high:g}.",
+                "Give another value, or leave it out.",
+            )

@@ -10,7 +10,9 @@ from expert.cli import options
 
 if TYPE_CHECKING:
     from expert.bench.experts import ExpertsBench
+    from expert.bench.grammar import GrammarBench, GrammarOptions
     from expert.bench.model import BenchOptions, BenchResult
+    from expert.bench.package import PackageBench
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -18,7 +20,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = options.parser(
         "bench",
         "Measure load, prefill, decode and memory of a model file. "
-        "`expert bench experts` measures switching, loading and the cost of experts on it.",
+        "`expert bench experts` measures switching, loading and the cost of experts on it; "
+        "`expert bench package` how soon an expert is ready from each kind of package; "
+        "`expert bench grammar` what grammars and beam search cost.",
     )
     parser.add_argument("name", nargs="?", metavar="MODEL", help="a name or a GGUF file")
     parser.add_argument("--prompt", type=options.positive, default=512, metavar="N")
@@ -34,6 +38,10 @@ def run(arguments: list[str]) -> int:
     """Measure and print a table or JSON."""
     if arguments[:1] == ["experts"]:
         return _experts(arguments[1:])
+    if arguments[:1] == ["package"]:
+        return _package(arguments[1:])
+    if arguments[:1] == ["grammar"]:
+        return _grammar(arguments[1:])
     args = build_parser().parse_args(arguments)
     from expert.bench.model import BenchOptions, bench
     from expert.models import find_model
@@ -77,11 +85,14 @@ def _experts(arguments: list[str]) -> int:
     options.add_json(parser)
     args = parser.parse_args(arguments)
     from expert.bench.experts import bench_experts
+    from expert.engine.options import ContextOptions
     from expert.models import find_model
 
-    path = find_model(args.name or options.config(args).model).path
+    config = options.config(args)
+    context = ContextOptions(threads=config.threads, flash_attention=config.flash_attention)
     progress = _progress if sys.stderr.isatty() else None
-    result = bench_experts(path, args.history, progress=progress)
+    path = find_model(args.name or config.model).path
+    result = bench_experts(path, args.history, context=context, progress=progress)
     print(json.dumps(asdict(result)) if args.json else experts_table(result))
     return 0
 
@@ -101,4 +112,72 @@ def experts_table(result: "ExpertsBench") -> str:
         ),
     ]
     rows += [(name, f"{share:+.1%} decode time") for name, share in result.decode_overhead.items()]
+    return "\n".join(f"{name:<14}{value}" for name, value in rows)
+
+
+def _package(arguments: list[str]) -> int:
+    parser = options.parser(
+        "bench package", "Measure how soon an expert is ready from each kind of package."
+    )
+    parser.add_argument("name", nargs="?", metavar="MODEL", help="a name or a GGUF file")
+    parser.add_argument("--rank", type=options.positive, default=32, metavar="R")
+    parser.add_argument("--repeat", type=options.positive, default=5, metavar="N")
+    options.add_json(parser)
+    args = parser.parse_args(arguments)
+    from expert.bench.package import bench_package
+    from expert.models import find_model
+
+    path = find_model(args.name or options.config(args).model).path
+    progress = _progress if sys.stderr.isatty() else None
+    result = bench_package(path, args.rank, args.repeat, progress)
+    print(json.dumps(asdict(result)) if args.json else package_table(result))
+    return 0
+
+
+def package_table(result: "PackageBench") -> str:
+    """Return the result as text."""
+    head = f"adapter of {result.adapter_bytes / 1e6:.1f} MB, rank {result.rank}, ready to attach"
+    rows = [f"{head}\n{'':<26}{'size':>10}{'cold':>12}{'hot':>12}"]
+    for name, way in result.ways.items():
+        cold, hot = way.cold_s * 1000, way.hot_s * 1000
+        rows.append(f"{name:<26}{way.bytes / 1e6:>7.1f} MB{cold:>9.1f} ms{hot:>9.1f} ms")
+    return "\n".join(rows)
+
+
+def _grammar(arguments: list[str]) -> int:
+    parser = options.parser(
+        "bench grammar", "Measure what grammars and beam search cost, beside llama.cpp's grammars."
+    )
+    parser.add_argument("name", nargs="?", metavar="MODEL", help="a name or a GGUF file")
+    parser.add_argument("--tokens", type=options.positive, default=48, metavar="N")
+    parser.add_argument("--repeat", type=options.positive, default=5, metavar="N")
+    parser.add_argument("--threads", type=options.positive, metavar="N", help="CPU threads")
+    options.add_json(parser)
+    args = parser.parse_args(arguments)
+    from expert.bench.grammar import GrammarOptions, bench_grammar
+    from expert.models import find_model
+
+    config = options.config(args)
+    wanted = GrammarOptions(args.tokens, args.repeat, config.threads)
+    progress = _progress if sys.stderr.isatty() else None
+    result = bench_grammar(find_model(args.name or config.model).path, wanted, progress)
+    print(json.dumps(asdict(result)) if args.json else grammar_table(result, wanted))
+    return 0
+
+
+def grammar_table(result: "GrammarBench", wanted: "GrammarOptions") -> str:
+    """Return the result as text."""
+    mask = f"{result.mask_us:.0f} us mean, {result.mask_p99_us:.0f} us p99"
+    theirs = f"{result.llama_cpp:.2f} times the speed; {result.llama_cpp_us:.0f} us a token"
+    rows = (
+        ("mask", f"{mask} ({result.vocabulary} tokens of vocabulary)"),
+        ("one token", f"{result.allows_us:.1f} us to judge"),
+        ("tables", f"{result.table_s:.2f} s to build, while the model loads"),
+        ("no grammar", f"{result.tokens_per_s:.1f} tokens/s"),
+        ("JSON grammar", f"{result.constrained:.2f} times the speed"),
+        ("forced names", f"{result.forced:.2f} times the speed"),
+        ("llama.cpp", f"{theirs}, with the same JSON grammar"),
+        (f"beam of {wanted.beams}", f"{result.beam:.2f} times the time of a greedy step"),
+        ("cold --schema", f"{result.cold:.2f} times the time of a cold ask without"),
+    )
     return "\n".join(f"{name:<14}{value}" for name, value in rows)

@@ -3,16 +3,18 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expert.cli import options
 
 if TYPE_CHECKING:
-    from expert.session import Conversation, Session
+    from expert.assistant import Assistant
+    from expert.conversation import Conversation
 
 HELP = """\
-/expert FILE[:SCALE] …   let these experts answer; alone: the base
+/expert NAME[:SCALE] …   let these experts answer; none: the base; alone: whoever fits
 /scale N X               set the scale of the Nth expert
 /experts                 show who answers
 /save FILE               save the conversation and what was computed for it
@@ -24,37 +26,55 @@ HELP = """\
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the verb's parser."""
-    parser = options.parser("chat", "Have a conversation, line by line; /help lists commands.")
+    parser = options.parser(
+        "chat",
+        "Have a conversation: on a screen (F1 shows its keys), or line by line with --plain and "
+        "in pipes, where /help lists commands.",
+    )
     options.add_model(parser)
     options.add_experts(parser)
     parser.add_argument("-s", "--system", metavar="TEXT", help="system prompt")
     parser.add_argument("--max-tokens", type=options.positive, metavar="N", help="longest answer")
-    parser.add_argument("--plain", action="store_true", help="lines only; what there is so far")
+    parser.add_argument("--plain", action="store_true", help="line by line, without a screen")
     options.add_engine(parser)
     return parser
 
 
 def run(arguments: list[str]) -> int:
-    """Read lines and answer them until the input ends."""
+    """Open the screen on a terminal; else read lines and answer them until the input ends."""
     args = build_parser().parse_args(arguments)
-    from expert.session import Session
+    if not args.plain and all(one.isatty() for one in (sys.stdin, sys.stdout, sys.stderr)):
+        return _on_screen(args)
+    from expert.assistant import Assistant
 
-    with Session(**options.given(args)) as session:
-        chat = _Chat(session, args.system, args.max_tokens)
-        session.attach_experts(*args.experts)
+    with Assistant(config=options.config(args)) as assistant:
+        chat = _Chat(assistant, args.system, args.max_tokens)
+        assistant.experts = options.answering_experts(args)
         for line in _lines():
             chat.take(line)
+    return 0
+
+
+def _on_screen(args: argparse.Namespace) -> int:
+    """Run the screens; what stands on the command line is where they begin."""
+    from expert.tui.app import ExpertApp
+    from expert.tui.local import local_backend
+
+    config = options.config(args)
+    with local_backend(config) as backend:
+        experts = options.answering_experts(args)
+        ExpertApp(backend, config.theme, experts, args.system).run()
     return 0
 
 
 class _Chat:
     """One conversation at a time, and the commands that steer it."""
 
-    def __init__(self, session: "Session", system: str | None, max_tokens: int | None) -> None:
-        self._session = session
+    def __init__(self, assistant: "Assistant", system: str | None, max_tokens: int | None) -> None:
+        self._assistant = assistant
         self._system = system
         self._max_tokens = max_tokens
-        self._talk: Conversation = session.conversation(system)
+        self._talk = self._begin()
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "/expert": self._expert,
             "/scale": self._scale,
@@ -81,40 +101,40 @@ class _Chat:
             _tell(str(error))
 
     def _answer(self, prompt: str) -> None:
-        from expert.cli.output import write
-        from expert.types import Delta, Done, Message, Request
+        from expert.cli.interrupts import ending
+        from expert.cli.output import OutputOptions, show
 
-        turns = [*self._talk.messages, Message("user", prompt)]
-        request = Request(turns, self._session.experts, max_tokens=self._max_tokens, truncate=True)
-        text = ""
-        for event in self._session.assistant.ask(request):
-            if isinstance(event, Delta) and not event.reasoning:
-                write(event.text)
-            elif isinstance(event, Done):
-                text = event.answer.text
-        if not text.endswith("\n"):
-            write("\n")
-        self._talk.messages = [*turns, Message("assistant", text)]
+        asked = self._talk.ask(prompt, max_tokens=self._max_tokens, origin="chat")
+        with ending(asked):
+            code = show(asked, OutputOptions(quiet=True))
+        if code == 130 and not sys.stdin.isatty():  # people go on with the chat
+            raise KeyboardInterrupt
 
     def _expert(self, names: list[str]) -> None:
-        self._session.attach_experts(*names)
+        if not names:
+            self._assistant.release()
+        else:
+            self._assistant.attach_experts(*(name for name in names if name != "none"))
         self._experts([])
 
     def _scale(self, words: list[str]) -> None:
-        experts = [(choice.adapter, choice.scale) for choice in self._session.experts]
+        experts = list(self._assistant.experts or ())
         try:
             index, scale = int(words[0]) - 1, float(words[1])
-            experts[index] = (experts[range(len(experts))[index]][0], scale)
+            experts[index] = replace(experts[range(len(experts))[index]], scale=scale)
         except (IndexError, ValueError):
             _tell("write /scale N X: the number of an expert in /experts, and its scale")
             return
-        self._session.attach_experts(*experts)
+        self._assistant.attach_experts(*experts)
         self._experts([])
 
     def _experts(self, _: list[str]) -> None:
-        for number, choice in enumerate(self._session.experts, 1):
-            _tell(f"{number}. {choice.adapter.stem} at {choice.scale:g}")
-        if not self._session.experts:
+        chosen = self._assistant.experts
+        for number, choice in enumerate(chosen or (), 1):
+            _tell(f"{number}. {choice.name} at {choice.scale:g}")
+        if chosen is None:
+            _tell("whoever fits the question answers")
+        elif not chosen:
             _tell("the base itself answers")
 
     def _save(self, words: list[str]) -> None:
@@ -127,7 +147,12 @@ class _Chat:
         _tell(f"{len(self._talk.messages)} turns are back" + (f"; {again}" if again else ""))
 
     def _new(self, _: list[str]) -> None:
-        self._talk = self._session.conversation(self._system)
+        self._talk = self._begin()
+
+    def _begin(self) -> "Conversation":
+        from expert.conversation import Conversation
+
+        return Conversation(self._assistant, self._system)
 
 
 def _lines() -> Iterator[str]:
@@ -151,6 +176,6 @@ def _file(words: list[str]) -> Path:
 
 
 def _tell(text: str) -> None:
-    from expert.cli.output import screen_text
+    from expert.screen import screen_text
 
     print(screen_text(text), file=sys.stderr, flush=True)

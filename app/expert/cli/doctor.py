@@ -11,7 +11,7 @@ from typing import Any
 from expert._version import __version__
 from expert.cli import options
 from expert.config import Config
-from expert.errors import ExpertError
+from expert.errors import ExpertError, VerificationError
 from expert.models import find_model
 from expert.paths import user_paths
 
@@ -19,10 +19,13 @@ from expert.paths import user_paths
 def run(arguments: list[str]) -> int:
     """Run every check, print what was found, and return 1 if one failed."""
     parser = options.parser("doctor", "Check this installation and what it can do.")
+    parser.add_argument("--repair", action="store_true", help="mend what is damaged, then check")
     options.add_model(parser)
     options.add_json(parser)
     args = parser.parse_args(arguments)
     config = options.config(args)
+    if args.repair:
+        _repair()
     checks: dict[str, Callable[[Config], Any]] = {
         "expert": lambda _: __version__,
         "python": lambda _: f"{platform.python_version()} on {platform.platform()}",
@@ -33,6 +36,7 @@ def run(arguments: list[str]) -> int:
         "threads": _threads,
         "memory": _memory,
         "home": _home,
+        "experts": _experts,
         "model": _model,
         "answer": _answer,
     }
@@ -112,6 +116,40 @@ def _home(_: Config) -> str:
     return str(make_private(user_paths().data))
 
 
+def _repair() -> None:
+    """Fetch damaged files again, and put a destroyed database aside."""
+    from expert.cli import marketplace
+    from expert.market.market import user_market
+
+    market = user_market()
+    if market.store.root.exists():
+        marketplace.warn(f"restored {label}" for label in marketplace.repair(market))
+
+
+def _experts(_: Config) -> str:
+    """Check what is installed.
+
+    Raises:
+        VerificationError: something is not what was signed.
+    """
+    from expert.market.health import verify
+    from expert.market.market import user_market
+
+    market = user_market()
+    if not market.store.database.exists():  # looking must not create anything
+        return "none installed"
+    with market.reading() as catalogue:
+        packages = catalogue.installed()
+    problems = verify(market, packages, deep=False)
+    if problems:
+        raise VerificationError(
+            f"{len(problems)} files of installed experts are not what was signed.",
+            "; ".join(f"{one.package}: {one.file or 'manifest'}: {one.what}" for one in problems),
+            "expert doctor --repair",
+        )
+    return f"{len(packages)} installed, all as they were signed" if packages else "none installed"
+
+
 def _model(config: Config) -> str:
     from expert.cli.model import describe
 
@@ -129,7 +167,9 @@ def _answer(config: Config) -> str:
     start = time.perf_counter()
     path: Path = find_model(config.model).path
     with Assistant(path, config) as assistant:
-        request = Request([Message("user", "Say hello.")], max_tokens=8, temperature=0)
+        request = Request(
+            [Message("user", "Say hello.")], max_tokens=8, temperature=0, record=False
+        )
         done = [event for event in assistant.ask(request) if isinstance(event, Done)][-1]
     seconds = time.perf_counter() - start
     speed = done.answer.timings.decode_tokens_per_s

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expert.cli import options
-from expert.errors import NotFoundError, UsageError, VerificationError
+from expert.errors import NotFoundError, VerificationError
 
 if TYPE_CHECKING:
     from expert.market.install import Confirm, Done
+    from expert.market.market import Market
     from expert.market.plan import Options, Plan
     from expert.market.universe import Available
     from expert.package.manifest import BaseIdentity, Manifest
@@ -67,6 +67,17 @@ def progress(verb: str) -> Callable[[int, int], None] | None:
         print(f"\r{verb} {bar} {megabytes(total)}{end}", end="", file=sys.stderr, flush=True)
 
     return draw
+
+
+def repair(market: "Market") -> list[str]:
+    """Repair the store, tell what could not be, and return the experts that were restored."""
+    from expert.market.repair import repair as mend
+
+    done = mend(market)
+    if done.put_aside is not None:
+        warn([f"the database was destroyed; it is now {done.put_aside}"])
+        warn(f"{label} is in no source any more" for label in done.recovered.missing)
+    return [*done.restored, *done.recovered.experts]
 
 
 # Installing -----------------------------------------------------------------------------------
@@ -132,25 +143,9 @@ def confirmation(args: argparse.Namespace) -> "Confirm":
         screen = sys.stderr if args.json else sys.stdout
         for line in plan_lines(plan):
             print(_UNSAFE.sub("\ufffd", line), file=screen)
-        return _ask("Trust these keys and go on?" if unknown else "Go on?")
+        return options.confirmed("Trust these keys and go on?" if unknown else "Go on?")
 
     return confirm
-
-
-def _ask(question: str) -> bool:
-    """Ask on the terminal, whatever the standard input is."""
-    keyboard, screen = ("CONIN$", "CONOUT$") if os.name == "nt" else ("/dev/tty", "/dev/tty")
-    try:
-        with open(screen, "w") as out, open(keyboard) as typed:
-            out.write(f"{question} [y/N] ")
-            out.flush()
-            return typed.readline().strip().lower() in ("y", "yes")
-    except OSError:
-        raise UsageError(
-            "This needs your confirmation, and there is no terminal to ask on.",
-            "",
-            "Add -y to go on without asking.",
-        ) from None
 
 
 def plan_lines(plan: "Plan") -> list[str]:

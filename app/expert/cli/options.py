@@ -1,23 +1,61 @@
 """Command-line options that several verbs share, each defined once."""
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from expert.config import Config
     from expert.types import ExpertChoice
 
 
+class DescribedError(Exception):
+    """Carries a verb's parser away before anything is parsed."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+Paragraphs = argparse.RawDescriptionHelpFormatter
+"""Keeps the lines of a description as they are."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that can be asked for, to write completions and the manual from it."""
+
+    asked_for = False
+
+    def parse_known_args(self, *arguments: Any, **more: Any) -> Any:
+        if _Parser.asked_for:
+            raise DescribedError(self)
+        return super().parse_known_args(*arguments, **more)
+
+
+def parser_of(run: "Callable[[list[str]], int]", arguments: list[str]) -> argparse.ArgumentParser:
+    """Return the parser with which a verb's *run* would read *arguments*."""
+    _Parser.asked_for = True
+    try:
+        run(arguments)
+    except DescribedError as described:
+        return described.parser
+    finally:
+        _Parser.asked_for = False
+    raise AssertionError("a verb reads its arguments with a parser of `options.parser`")
+
+
 def parser(verb: str, description: str) -> argparse.ArgumentParser:
     """Return the parser of one verb."""
-    made = argparse.ArgumentParser(f"expert {verb}", description=description, allow_abbrev=False)
+    made = _Parser(f"expert {verb}", description=description, allow_abbrev=False)
     made.add_argument(
         "--debug", action="store_true", help="show the log, and a traceback on errors"
     )
     return made
 
 
-def add_json(target: argparse.ArgumentParser) -> None:
+def add_json(target: argparse._ActionsContainer) -> None:
     """Add `--json`."""
     target.add_argument("--json", action="store_true", help="print JSON; errors too, on stderr")
 
@@ -37,8 +75,9 @@ def add_experts(target: argparse.ArgumentParser) -> None:
         dest="experts",
         action="append",
         default=[],
-        metavar="FILE[:SCALE]",
-        help="an expert's adapter, and how strongly it acts (default 1); repeatable",
+        metavar="EXPERT[:SCALE]",
+        help="an installed expert or an adapter file, and how strongly it acts (default 1); "
+        "repeatable; auto: whoever fits (the default), none: the base model itself",
     )
 
 
@@ -49,9 +88,33 @@ def experts(arguments: argparse.Namespace) -> tuple["ExpertChoice", ...]:
         UsageError: a scale is not a number.
         NotFoundError: there is no such adapter.
     """
-    from expert.models import find_expert
+    from expert.choosing import choose_experts
 
-    return tuple(find_expert(text) for text in arguments.experts)
+    base = getattr(arguments, "base", None) or config(arguments).model
+    return choose_experts(arguments.experts, base)
+
+
+def answering_experts(arguments: argparse.Namespace) -> tuple["ExpertChoice", ...] | None:
+    """Return who is to answer; None if this command line leaves that open.
+
+    Raises:
+        ExpertError: as for `experts`.
+    """
+    if arguments.experts in ([], ["auto"]):
+        return None
+    return () if arguments.experts == ["none"] else experts(arguments)
+
+
+def add_form(target: argparse._ActionsContainer) -> None:
+    """Add what the answer must look like."""
+    group = target.add_argument_group("form of the answer (exit 6 if it cannot be kept)")
+    group.add_argument(
+        "--grammar", metavar="FILE|NAME", help="match a GBNF grammar: see `expert grammar list`"
+    )
+    group.add_argument("--schema", metavar="FILE|JSON", help="be JSON that keeps a JSON Schema")
+    group.add_argument(
+        "--sql-schema", metavar="FILE", help="be SQL over these tables: a .db or .sql file"
+    )
 
 
 def add_engine(target: argparse.ArgumentParser) -> None:
@@ -63,6 +126,28 @@ def add_engine(target: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--kv-type", choices=("f32", "f16", "q8_0", "q4_0"), help="type of the KV cache"
     )
+
+
+def confirmed(question: str) -> bool:
+    """Ask on the terminal, whatever the standard input is; anything but yes is no.
+
+    Raises:
+        UsageError: there is no terminal.
+    """
+    from expert.errors import UsageError
+
+    keyboard, screen = ("CONIN$", "CONOUT$") if os.name == "nt" else ("/dev/tty", "/dev/tty")
+    try:
+        with open(screen, "w") as out, open(keyboard) as typed:
+            out.write(f"{question} [y/N] ")
+            out.flush()
+            return typed.readline().strip().lower() in ("y", "yes")
+    except OSError:
+        raise UsageError(
+            "This needs your confirmation, and there is no terminal to ask on.",
+            "",
+            "Add -y to go on without asking.",
+        ) from None
 
 
 def positive(text: str) -> int:

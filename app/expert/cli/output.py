@@ -1,17 +1,18 @@
-"""Writing an answer: exact bytes into a pipe, harmless characters onto a screen, or one JSON."""
+"""Writing an answer: exact bytes into a pipe, harmless characters onto a screen, or JSON."""
 
 import json
-import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeAlias
 
-from expert.engine.text import printable
-from expert.types import Answer, Delta, Done, Event, Notice, TokenLogprob
+from expert.cli import messages
+from expert.cli.code import extract_code
+from expert.errors import ContractError
+from expert.screen import printable, screen_text
+from expert.types import Answer, Delta, Done, Event, Notice, Plan, Planned, TokenLogprob
 
-# Everything a terminal could obey: C0 but newline and tab, DEL, C1, and bidirectional overrides.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+Form: TypeAlias = Literal["text", "code", "json", "stream"]
 _EXIT = {"stop": 0, "length": 0, "cancelled": 130, "timeout": 124}
 
 
@@ -19,49 +20,125 @@ _EXIT = {"stop": 0, "length": 0, "cancelled": 130, "timeout": 124}
 class OutputOptions:
     """How the answer is wanted."""
 
-    as_json: bool = False
+    form: Form = "text"
     quiet: bool = False
+    """Only the answer and errors."""
+    why: bool = False
+    """Say who answers and why."""
+    usage: bool = False
+    """Say what it took."""
+    whole: bool = False
+    """Into a pipe, write the answer only when it is known to have the form that was asked for."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the text is kept back until the end."""
+        return self.whole and not sys.stdout.isatty()
 
 
 def show(events: Iterator[Event], options: OutputOptions) -> int:
-    """Write the events as they come and return the exit code."""
+    """Write the events as they come and return the exit code.
+
+    Raises:
+        ContractError: the answer breaks its form, or code is wanted and there is none.
+    """
     code = 1
-    for event in events:
-        match event:
-            case Notice(text, level) if not options.quiet and (
-                level == "warning" or sys.stderr.isatty()
-            ):
-                print(f"expert: {text}", file=sys.stderr)
-            case Delta() if not options.as_json:
-                _show_delta(event, options)
-            case Done(answer):
-                _show_end(answer, options)
-                code = _EXIT[answer.finish]
-            case _:
-                pass
+    try:
+        for event in events:
+            if isinstance(event, Planned) and _has_own_form(event.plan):
+                options = replace(options, whole=True)
+            code = _show(event, options, code)
+    except ContractError as error:
+        if options.held and options.form == "text" and error.partial and not options.quiet:
+            messages.dim(error.partial.rstrip("\n") + "\n")
+        raise
     return code
 
 
+def _has_own_form(plan: Plan) -> bool:
+    """Tell whether an expert of the plan answers in a grammar of its own."""
+    profiles = [choice.profile for choice in plan.experts]
+    return any(profile is not None and profile.grammar is not None for profile in profiles)
+
+
+def _show(event: Event, options: OutputOptions, code: int) -> int:
+    """Write one event, and return the exit code as it is known then."""
+    if options.form == "stream":
+        write(json.dumps(event_record(event), ensure_ascii=False) + "\n")
+    match event:
+        case Notice(text, level) if not options.quiet and (
+            level == "warning" or messages.on_screen()
+        ):
+            messages.tell(text)
+        case Planned(plan) if not options.quiet:
+            _show_plan(plan, options)
+        case Delta():
+            _show_delta(event, options)
+        case Done(answer):
+            _show_end(event, options)
+            return _EXIT[answer.finish]
+        case _:
+            pass
+    return code
+
+
+def _show_plan(plan: Plan, options: OutputOptions) -> None:
+    if options.why:
+        for line in plan_lines(plan):
+            messages.tell(line)
+    elif plan.experts and plan.route.candidates and messages.on_screen():
+        messages.dim(f"expert: {plan_lines(plan)[0]}\n")
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Return who answers and why, for people."""
+    names = [f"{expert.name} ({expert.scale:g})" for expert in plan.experts]
+    lines = [f"{' + '.join(names) or 'no expert'}: {plan.reason}"]
+    lines += [f"because {reason}" for reason in plan.route.reasons]
+    if plan.route.candidates:
+        rows = (f"{name} {probability:.2f}" for name, probability in plan.route.candidates[:5])
+        lines.append(f"considered {', '.join(rows)}")
+    return lines
+
+
 def _show_delta(delta: Delta, options: OutputOptions) -> None:
-    if not delta.reasoning:
-        write(delta.text)
-    elif not options.quiet:
-        dim, plain = ("\x1b[2m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
-        print(f"{dim}{screen_text(delta.text)}{plain}", end="", file=sys.stderr, flush=True)
+    if options.form == "text" and not delta.reasoning:
+        if not options.held:
+            write(delta.text)
+    elif options.form in ("text", "code") and delta.reasoning and not options.quiet:
+        messages.dim(delta.text)
 
 
-def _show_end(answer: Answer, options: OutputOptions) -> None:
-    if options.as_json:
-        write(json.dumps(answer_record(answer), ensure_ascii=False) + "\n")
+def _show_end(done: Done, options: OutputOptions) -> None:
+    answer = done.answer
+    if options.form == "json":
+        write(json.dumps(done_record(done), ensure_ascii=False) + "\n")
+    elif options.form == "code":
+        _show_code(answer)
+    elif options.form == "text":
+        if options.held and answer.finish in ("stop", "length"):
+            write(answer.text)
+        if answer.text and not answer.text.endswith("\n"):
+            write("\n")
+    if options.usage:
+        messages.tell(usage_line(answer))
+    if options.quiet or options.form in ("json", "stream"):
         return
-    if answer.text and not answer.text.endswith("\n"):
-        write("\n")
-    if options.quiet:
-        return
-    if answer.finish == "length":
-        print("expert: the answer was cut at its longest (--max-tokens)", file=sys.stderr)
+    if answer.finish == "length" and not options.whole:
+        messages.tell("the answer was cut at its longest (--max-tokens)")
     if answer.finish == "timeout":
-        print("expert: the time limit ran out; the answer is not complete", file=sys.stderr)
+        messages.tell("the time limit ran out; the answer is not complete")
+
+
+def _show_code(answer: Answer) -> None:
+    code = extract_code(answer.text)
+    if code is None:
+        raise ContractError(
+            "The answer holds no code block.",
+            f"It begins: {screen_text(answer.text[:60])!r}.",
+            "Ask for code, or leave --extract out.",
+        )
+    write(code)
 
 
 def write(text: str) -> None:
@@ -74,27 +151,68 @@ def write(text: str) -> None:
         sys.stdout.buffer.flush()
 
 
-def screen_text(text: str) -> str:
-    """Return *text* with everything a terminal could obey made visible instead."""
-    return _UNSAFE.sub(_visible, printable(text))
+def usage_line(answer: Answer) -> str:
+    """Return what an answer took, for people."""
+    timings = answer.timings
+    return (
+        f"{timings.prompt_tokens} tokens in ({timings.cached_tokens} cached), "
+        f"{timings.answer_tokens} out; load {timings.load_s:.2f} s, prefill "
+        f"{timings.prefill_s:.2f} s, {timings.decode_tokens_per_s:.1f} tokens/s; "
+        f"seed {answer.sampling.seed}"
+    )
 
 
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return chr(0x2400 + code) if code < 0x20 else f"\\u{code:04x}"  # Unicode control pictures
+def event_record(event: Event) -> dict[str, Any]:
+    """Return the object that `--stream-json` prints for an event, one a line."""
+    match event:
+        case Planned(plan):
+            return {"event": "plan", **plan_record(plan)}
+        case Notice(text, level):
+            return {"event": "notice", "level": level, "text": printable(text)}
+        case Delta(text, reasoning):
+            return {"event": "delta", "text": printable(text), "reasoning": reasoning}
+        case Done():
+            return {"event": "done", **done_record(event)}
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON shows it."""
+    return {
+        "experts": [
+            {"name": printable(expert.name), "scale": expert.scale} for expert in plan.experts
+        ],
+        "reason": plan.reason,
+        "candidates": [list(candidate) for candidate in plan.route.candidates],
+        "reasons": list(plan.route.reasons),
+        "params": asdict(plan.sampling),
+        "max_tokens": plan.max_tokens,
+    }
+
+
+def done_record(done: Done) -> dict[str, Any]:
+    """Return the object that `ask --json` prints."""
+    place = {"conversation": done.conversation, "turn": done.turn}
+    return {**answer_record(done.answer), **place}
 
 
 def answer_record(answer: Answer) -> dict[str, Any]:
-    """Return the object that `ask --json` prints."""
+    """Return an answer as JSON shows it."""
     timings = answer.timings
     record: dict[str, Any] = {
         "text": printable(answer.text),
         "reasoning": printable(answer.reasoning),
         "finish": answer.finish,
-        "model": {"name": answer.model.stem, "path": str(answer.model)},
+        "model": {"name": printable(answer.model.stem), "path": printable(str(answer.model))},
         "experts": [
-            {"name": use.name, "sha256": use.digest, "scale": use.scale} for use in answer.experts
+            {
+                "name": printable(use.name),
+                "version": use.version,
+                "sha256": use.digest,
+                "scale": use.scale,
+            }
+            for use in answer.experts
         ],
+        "seed": answer.sampling.seed,
         "params": asdict(answer.sampling),
         "usage": {
             "prompt_tokens": timings.prompt_tokens,

@@ -19,14 +19,7 @@ def run(arguments: list[str]) -> int:
     from expert.market.names import pick
 
     market = user_market()
-    restored: tuple[str, ...] = ()
-    if args.repair:
-        from expert.market.repair import repair
-
-        repaired = repair(market)
-        restored = repaired.restored
-        if repaired.put_aside is not None:
-            marketplace.warn([f"the database was destroyed; it is now {repaired.put_aside}"])
+    restored = marketplace.repair(market) if args.repair else []
     with market.reading() as catalogue:
         packages = catalogue.installed()
     if args.experts:
@@ -37,7 +30,7 @@ def run(arguments: list[str]) -> int:
     lines += [f"{p.package}: {p.file or 'manifest'}: {p.what}" for p in problems]
     record = {
         "checked": [package.label for package in packages],
-        "restored": list(restored),
+        "restored": restored,
         "problems": [asdict(problem) for problem in problems],
     }
     marketplace.emit(args, record, [*lines, f"{len(packages)} checked, {len(problems)} problems"])

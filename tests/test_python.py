@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import expert
-from expert import Answer, ExpertError, Message, Session
+from expert import Answer, Assistant, Conversation, ExpertError, Message
 from expert.errors import NotFoundError, UsageError
 from expert.types import ExpertChoice
 from expert_converters.lora import LoraJob, convert_lora
@@ -32,47 +32,48 @@ def test_public_names_are_those_promised() -> None:
 
 def test_text_streams_and_comes_whole(tiny_path: Path) -> None:
     """Both ways give the same text."""
-    with Session(tiny_path) as session:
-        parts = list(session.generate("Hello", **OPTIONS))
-        assert "".join(parts) == session.generate("Hello", **OPTIONS).text
-        assert isinstance(session.generate([Message("user", "Hello")], **OPTIONS).answer, Answer)
+    with Assistant(tiny_path) as assistant:
+        parts = list(assistant.ask("Hello", **OPTIONS).pieces())
+        assert "".join(parts) == assistant.ask("Hello", **OPTIONS).text
+        assert isinstance(assistant.ask([Message("user", "Hello")], **OPTIONS).answer, Answer)
 
 
 def test_experts_act_until_they_are_released(tiny_path: Path, adapter: Path) -> None:
     """Attached experts change the answer, their scale matters, and the base comes back."""
-    with Session(tiny_path) as session:
-        base = session.generate("Hello", **OPTIONS).text
-        session.attach_experts(adapter)
-        one = session.generate("Hello", **OPTIONS).answer
-        assert session.experts == (ExpertChoice(adapter, 1.0),)
-        session.attach_experts((adapter, 0.0))
-        assert session.generate("Hello", **OPTIONS).text == base
-        session.release()
-        assert session.generate("Hello", **OPTIONS).text == base
+    with Assistant(tiny_path) as assistant:
+        base = assistant.ask("Hello", **OPTIONS).text
+        assistant.attach_experts(adapter)
+        one = assistant.ask("Hello", **OPTIONS).answer
+        assert assistant.experts == (ExpertChoice(adapter, 1.0),)
+        assistant.attach_experts((adapter, 0.0))
+        assert assistant.ask("Hello", **OPTIONS).text == base
+        assistant.release()
+        assert assistant.ask("Hello", **OPTIONS).text == base
     assert one.text != base
     assert [(use.name, use.scale) for use in one.experts] == [("lora", 1.0)]
 
 
 def test_a_conversation_remembers(tiny_path: Path) -> None:
     """The second answer is that of the whole conversation, and little is computed again."""
-    with Session(tiny_path) as session, session.conversation("Be odd.") as talk:
-        first = talk.ask("Hello", **OPTIONS)
-        second = talk.ask("More", **OPTIONS)
+    with Assistant(tiny_path) as assistant:
+        talk = Conversation(assistant, "Be odd.")
+        first = talk.ask("Hello", **OPTIONS).answer
+        second = talk.ask("More", **OPTIONS).answer
         turns = talk.messages[:-1]
-    with Session(tiny_path) as session:
-        assert session.generate(turns, **OPTIONS).text == second.text
+    with Assistant(tiny_path) as assistant:
+        assert assistant.ask(turns, **OPTIONS).text == second.text
     assert second.timings.cached_tokens >= first.timings.prompt_tokens - 1
 
 
-def test_threads_may_share_a_session(tiny_path: Path) -> None:
+def test_threads_may_share_a_assistant(tiny_path: Path) -> None:
     """Each thread gets what it gets alone."""
     questions = [f"Question {index}" for index in range(6)]
-    with Session(tiny_path) as session:
-        alone = [session.generate(question, **OPTIONS).text for question in questions]
+    with Assistant(tiny_path) as assistant:
+        alone = [assistant.ask(question, **OPTIONS).text for question in questions]
         together: dict[str, str] = {}
 
         def ask(question: str) -> None:
-            together[question] = session.generate(question, **OPTIONS).text
+            together[question] = assistant.ask(question, **OPTIONS).text
 
         threads = [threading.Thread(target=ask, args=(question,)) for question in questions]
         for thread in threads:
@@ -85,36 +86,36 @@ def test_threads_may_share_a_session(tiny_path: Path) -> None:
 def test_mistakes_are_typed(tiny_path: Path, tmp_path: Path) -> None:
     """An unknown model, setting or adapter is an ExpertError of its kind."""
     with pytest.raises(NotFoundError):
-        Session("no-such-model")
+        Assistant("no-such-model")
     with pytest.raises(ExpertError):
-        Session(tiny_path, threads="many")
-    with Session(tiny_path) as session:
+        Assistant(tiny_path, threads="many")
+    with Assistant(tiny_path) as assistant:
         with pytest.raises(NotFoundError):
-            session.attach_experts(tmp_path / "none.gguf")
+            assistant.attach_experts(tmp_path / "none.gguf")
         with pytest.raises(UsageError, match="not a number"):
-            session.attach_experts("x.gguf:strong")
+            assistant.attach_experts("x.gguf:strong")
 
 
 def test_a_growing_context_does_not_end_another_threads_answer(tiny_path: Path) -> None:
     """A request that needs a larger context leaves the one that is being answered alone."""
     options = {"temperature": 1.0, "seed": 1, "max_tokens": 150}
-    with Session(tiny_path) as session:
-        alone = session.generate("Hello", **options).text
-    with Session(tiny_path) as session:
-        first = session.generate("Hello", **options)
-        parts = [next(iter(first))]
-        long = session.generate("word " * 60, max_tokens=200, temperature=0).answer
-        assert "".join([*parts, *first]) == alone
+    with Assistant(tiny_path) as assistant:
+        alone = assistant.ask("Hello", **options).text
+    with Assistant(tiny_path) as assistant:
+        first = assistant.ask("Hello", **options)
+        parts = [next(first.pieces())]
+        long = assistant.ask("word " * 60, max_tokens=200, temperature=0).answer
+        assert "".join([*parts, *first.pieces()]) == alone
         assert long.finish != "cancelled"
 
 
 def test_closing_during_an_answer_leaves_no_error(
     tiny_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A session may be closed while an answer is half read; nothing complains afterwards."""
-    session = Session(tiny_path)
-    answer = iter(session.generate("Hello", max_tokens=400, temperature=1.0))
+    """A assistant may be closed while an answer is half read; nothing complains afterwards."""
+    assistant = Assistant(tiny_path)
+    answer = assistant.ask("Hello", max_tokens=400, temperature=1.0).pieces()
     next(answer)
-    session.close()
+    assistant.close()
     del answer
     assert capfd.readouterr().err == ""
