@@ -101,6 +101,8 @@ def run_in_terminal(
             out += part
         if waiting and (place := out.find(waiting[0][0], seen)) >= 0:
             seen = place + len(waiting[0][0])
+            # CPython loses a Ctrl-C between writing a prompt and reading; no person is so quick.
+            time.sleep(0.2)
             os.write(screen, waiting.pop(0)[1])
     else:
         os.kill(pid, signal.SIGKILL)
