@@ -75,6 +75,13 @@ def _peer(schema: Any) -> Any:
     return kind(schema, format_checker=kind.FORMAT_CHECKER)
 
 
+def _without_formats(schema: Any) -> Any:
+    """Return a schema without any `format`, at whatever depth."""
+    if isinstance(schema, dict):
+        return {key: _without_formats(value) for key, value in schema.items() if key != "format"}
+    return [_without_formats(item) for item in schema] if isinstance(schema, list) else schema
+
+
 @pytest.mark.parametrize("step", [100, pytest.param(6, marks=pytest.mark.slow)])
 def test_the_validator_agrees_with_jsonschema(data: Path, step: int) -> None:
     """On MaskBench both judge alike, whatever the draft."""
@@ -88,7 +95,10 @@ def test_the_validator_agrees_with_jsonschema(data: Path, step: int) -> None:
                 ours = judge.judge(document.root, test["data"])
                 if peer.is_valid(test["data"]) != ours:
                     # jsonschema leaves formats unchecked for which a package is missing.
-                    assert judge.explain(document.root, test["data"])[1] == "format", row["name"]
+                    bare = _without_formats(row["schema"])
+                    plain = read_schema(bare)
+                    again = Validator(plain).judge(plain.root, test["data"])
+                    assert again == _peer(bare).is_valid(test["data"]), row["name"]
                 compared += 1
     assert compared > 10_000 / step
 

@@ -227,7 +227,7 @@ async def _within(work: Coroutine[Any, Any, None], seconds: float) -> None:
         await work
 
 
-async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = 8) -> None:
+async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = 20) -> None:
     """Wait until something is true of the app."""
     deadline = time.monotonic() + seconds
     while not true():
