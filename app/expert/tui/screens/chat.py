@@ -34,7 +34,7 @@ from expert.types import (
 EXAMPLES = (
     "find all files ending in .txt below the current directory",
     "JSON: play some jazz by miles davis",
-    "lines with a number before the word dog, as a regular expression",
+    "colour=green; size=large; shape=round; size?",
 )
 WELCOME = """\
 Ask anything. The right expert answers; nothing leaves this machine.
