@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from expert.engine.text import TextStream, printable
+from expert.engine.text import TextStream
+from expert.screen import printable
 
 SAMPLES = ["plain", "naïve café", "日本語テキスト", "🙂 emoji 👩‍👩‍👧", "a\r\nb\tc"]
 

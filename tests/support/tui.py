@@ -70,6 +70,8 @@ class FakeBackend:
     values: dict[str, str] = field(default_factory=lambda: {"theme": "textual-dark"})
     model: str = "pocket"
     problem: ExpertError | None = None
+    damage: ExpertError | None = None
+    """What the history, the shelf and the settings raise, once it is set."""
 
     @property
     def base(self) -> BaseFacts:
@@ -104,7 +106,12 @@ class FakeBackend:
         chances = (("sql", 0.83), ("none", 0.12), ("regex", 0.05))
         return RouteFacts(("sql",), chances, ("it names a table", "“select” is a word of SQL"))
 
+    def _check(self) -> None:
+        if self.damage:
+            raise self.damage
+
     def experts(self) -> Sequence[ExpertFacts]:
+        self._check()
         return self.known
 
     def _change(self, name: str, **changes: Any) -> None:
@@ -131,6 +138,7 @@ class FakeBackend:
         self.model = name
 
     def talks(self, query: str = "") -> Sequence[TalkFacts]:
+        self._check()
         return [
             TalkFacts(number, self.titles[number], "Today")
             for number, turns in sorted(self.stored.items(), reverse=True)
@@ -138,6 +146,7 @@ class FakeBackend:
         ]
 
     def turns(self, talk: int) -> Sequence[TurnFacts]:
+        self._check()
         return self.stored[talk]
 
     def rename(self, talk: int, title: str) -> None:
@@ -153,6 +162,7 @@ class FakeBackend:
         return f"{self.titles[talk]}.md"
 
     def list(self) -> Sequence[SettingFacts]:
+        self._check()
         themes = ("textual-dark", "textual-light", "nord")
         return [
             SettingFacts("theme", self.values["theme"], "colours", themes),

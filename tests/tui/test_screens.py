@@ -1,7 +1,10 @@
 """Screens beside the conversation: experts, models, settings, history, help, the palette."""
 
+import threading
+
 from textual.widgets import Input, OptionList
 
+from expert.errors import UsageError
 from expert.tui.app import ExpertApp
 from expert.tui.screens.experts import ExpertsScreen
 from expert.tui.widgets.prompt import Prompt
@@ -195,3 +198,43 @@ def test_the_prompt_remembers_and_breaks_lines() -> None:
 
     drive(backend, steps)
     assert backend.requests[2].messages[-1].content == "a\nb\nc"
+
+
+def test_nothing_that_fails_below_ends_the_chat() -> None:
+    """A damaged history, shelf and settings are told, as harmless text; questions still work."""
+    damage = UsageError("The [/file] is \x1b[31mdamaged.", "", "Mend it.")
+    backend = FakeBackend(damage=damage)
+
+    async def steps(app: ExpertApp, pilot: Pilot[None]) -> None:
+        await ask(app, pilot, "one")
+        await until(pilot, lambda: "The [/file] is ␛[31mdamaged." in shown(app))
+        assert "Forty-two." in app.chat.turns[0].answer.text
+        for keys in (["ctrl+s"], ["ctrl+s"], ["f4"], ["escape"], ["f2"], ["escape"], ["ctrl+r"]):
+            await pilot.press(*keys)
+            await pilot.pause()
+        app.screen.query_one(Prompt).focus()
+        await pilot.press("alt+up", "x")
+        await pilot.pause()
+        app.screen.query_one(Prompt).focus()
+        await ask(app, pilot, "two")
+        assert app.is_running and len(app.chat.turns) == 2
+
+    drive(backend, steps)
+
+
+def test_the_base_is_not_changed_under_an_answer() -> None:
+    """While it answers, the base stays."""
+    wait = threading.Event()
+    backend = FakeBackend([["one ", wait, "two"]])
+
+    async def steps(app: ExpertApp, pilot: Pilot[None]) -> None:
+        await type_text(pilot, "q")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.chat.answering is not None)
+        await pilot.press("f5")
+        await until(pilot, lambda: "Wait for the answer" in shown(app))
+        assert app.in_chat
+        wait.set()
+        await until(pilot, lambda: app.chat.answering is None)
+
+    drive(backend, steps)

@@ -49,8 +49,3 @@ class TextStream:
             if any(stop.startswith(self._held[-size:]) for stop in self._stops):
                 return size
         return 0
-
-
-def printable(text: str) -> str:
-    """Return *text* with bytes that are no characters shown as U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -5,8 +5,8 @@ import ctypes
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from expert.engine.text import printable
 from expert.errors import UsageError
+from expert.screen import printable
 
 _CONTROL = 3  # llama_token_type
 

@@ -8,12 +8,12 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from expert.errors import ExpertError
 from expert.tui.backend import Backend
 from expert.tui.screens.chat import ChatScreen
 from expert.tui.screens.experts import ExpertsScreen
 from expert.tui.screens.models import ModelsScreen
 from expert.tui.screens.settings import SettingsScreen
+from expert.tui.telling import tell, told
 from expert.types import ExpertChoice
 
 
@@ -111,12 +111,12 @@ class ExpertApp(App[None]):
         """Choose the base that answers."""
         if not self.in_chat:
             return
+        if self.chat.answering:  # the present base is needed until it has answered
+            self.notify("Wait for the answer, or press Esc to stop it.")
+            return
         name = await self.push_screen_wait(ModelsScreen(self.backend))
         if name:
-            try:
+            with told(self):
                 self.backend.answers.use_model(name)
-            except ExpertError as error:
-                self.notify(str(error), severity="error")
-                return
-            self.chat.reload()
-            self.notify(f"{name} answers from now on.")
+                self.chat.reload()
+                tell(self, f"{name} answers from now on.")

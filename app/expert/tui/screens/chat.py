@@ -15,6 +15,7 @@ from expert.tui.answering import events_of
 from expert.tui.backend import Answering, Backend
 from expert.tui.screens.choose import Choose
 from expert.tui.screens.route import RouteScreen
+from expert.tui.telling import tell, told
 from expert.tui.widgets.prompt import Prompt
 from expert.tui.widgets.sidebar import Sidebar
 from expert.tui.widgets.status import StatusLine
@@ -108,7 +109,7 @@ class ChatScreen(Screen[None]):
         try:
             base = self.backend.answers.base
         except ExpertError as error:
-            self.app.call_from_thread(self._tell, error)
+            self.app.call_from_thread(tell, self, str(error), "error")
             return
         self.app.call_from_thread(setattr, self.status, "base", base)
 
@@ -181,7 +182,7 @@ class ChatScreen(Screen[None]):
         """Show one event of the answer."""
         match event:
             case Notice(text, level):
-                self.notify(text, severity="warning" if level == "warning" else "information")
+                tell(self, text, "warning" if level == "warning" else "information")
             case Delta(text, True):
                 await turn.think(text)
             case Delta(text):
@@ -242,13 +243,13 @@ class ChatScreen(Screen[None]):
 
     @work
     async def _retry(self, turn: Turn) -> None:
-        names = [expert.name for expert in self.backend.shelf.experts() if expert.installed]
-        name = await self.app.push_screen_wait(Choose("Who is to answer?", ["base", *names]))
-        if name:
-            await self._branch_before(turn)
-            await self.ask(
-                turn.question, self.backend.answers.choose(() if name == "base" else (name,))
-            )
+        with told(self):
+            names = [expert.name for expert in self.backend.shelf.experts() if expert.installed]
+            name = await self.app.push_screen_wait(Choose("Who is to answer?", ["base", *names]))
+            if name:
+                chosen = self.backend.answers.choose(() if name == "base" else (name,))
+                await self._branch_before(turn)
+                await self.ask(turn.question, chosen)
 
     def action_walk(self, step: int) -> None:
         """Put the focus on the turn before or after the one that has it."""
@@ -278,12 +279,8 @@ class ChatScreen(Screen[None]):
         self._load()
 
     def _show_route(self, question: str) -> None:
-        try:
-            route = self.backend.answers.route(question)
-        except ExpertError as error:
-            self._tell(error)
-            return
-        self.app.push_screen(RouteScreen(question, route))
+        with told(self):
+            self.app.push_screen(RouteScreen(question, self.backend.answers.route(question)))
 
     # Conversations
 
@@ -310,14 +307,20 @@ class ChatScreen(Screen[None]):
 
     @on(Sidebar.Opened)
     async def _opened(self, event: Sidebar.Opened) -> None:
-        await self.open(event.talk)
+        with told(self):
+            await self.open(event.talk)
 
     async def open(self, talk: int) -> None:
-        """Show a past conversation, to go on with it."""
+        """Show a past conversation, to go on with it.
+
+        Raises:
+            ExpertError: it cannot be read; what is on the screen stays.
+        """
+        past = self.backend.past.turns(talk)
         await self.action_new()
         await self.query("#welcome").remove()
         scroll = self.query_one("#turns", VerticalScroll)
-        for facts in self.backend.past.turns(talk):
+        for facts in past:
             turn = Turn(facts.question, facts.answer, facts.reasoning)
             turn.recorded = facts.id
             await scroll.mount(turn)
@@ -332,10 +335,8 @@ class ChatScreen(Screen[None]):
         if self.talk is None:
             self.notify("There is nothing to export yet.")
             return
-        try:
-            self.notify(f"Exported to {self.backend.past.export(self.talk)}.")
-        except ExpertError as error:
-            self._tell(error)
+        with told(self):
+            tell(self, f"Exported to {self.backend.past.export(self.talk)}.")
 
     def action_think(self) -> None:
         """Let the model think before it answers, or not."""
@@ -345,14 +346,12 @@ class ChatScreen(Screen[None]):
     @on(Sidebar.Renamed)
     def _refresh_title(self) -> None:
         if self.talk is not None:
-            titles = {talk.id: talk.title for talk in self.backend.past.talks()}
-            self.status.title = titles.get(self.talk, "New conversation")
+            with told(self):
+                titles = {talk.id: talk.title for talk in self.backend.past.talks()}
+                self.status.title = titles.get(self.talk, "New conversation")
         self.sidebar.current = self.talk
         if self.sidebar.shown:
             self.sidebar.fill()
-
-    def _tell(self, error: ExpertError) -> None:
-        self.notify(str(error), severity="error")
 
 
 def _messages(turns: Sequence[Turn]) -> list[Message]:

@@ -1,5 +1,6 @@
 """The experts: who is installed, who is on offer, and what is known about each."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on, work
@@ -11,10 +12,10 @@ from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from expert.errors import ExpertError
 from expert.screen import one_line, screen_text
 from expert.tui.backend import Backend, ExpertFacts
 from expert.tui.screens.choose import Choose
+from expert.tui.telling import tell, told
 from expert.tui.words import size
 
 
@@ -58,10 +59,8 @@ class ExpertsScreen(Screen[None]):
         self.query_one("#experts").focus()
 
     def _fill(self, at: int = 0) -> None:
-        try:
+        with told(self):
             self._experts = list(self.backend.shelf.experts())
-        except ExpertError as error:
-            self.notify(str(error), severity="error")
         listed = self.query_one("#experts", OptionList)
         listed.clear_options()
         listed.add_options(Option(Content(_row(expert))) for expert in self._experts)
@@ -116,15 +115,11 @@ class ExpertsScreen(Screen[None]):
             done = f"{expert.name} acts at {scale:g}."
             self._do(lambda: self.backend.shelf.set_scale(expert.name, scale), done)
 
-    def _do(self, work: object, done: str) -> None:
-        assert callable(work)
-        try:
+    def _do(self, work: Callable[[], None], done: str) -> None:
+        with told(self):
             work()
-        except ExpertError as error:
-            self.notify(str(error), severity="error")
-            return
-        self.notify(one_line(done))
-        self._fill(self.query_one("#experts", OptionList).highlighted or 0)
+            tell(self, done)
+            self._fill(self.query_one("#experts", OptionList).highlighted or 0)
 
     def action_leave(self) -> None:
         """Go back to the conversation."""

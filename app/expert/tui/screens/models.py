@@ -10,9 +10,9 @@ from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from expert.errors import ExpertError
 from expert.screen import one_line
 from expert.tui.backend import Backend, BaseFacts
+from expert.tui.telling import told
 from expert.tui.words import size, tokens
 
 
@@ -41,10 +41,8 @@ class ModelsScreen(Screen[str]):
 
     def on_mount(self) -> None:
         """Fill the list."""
-        try:
+        with told(self):
             self._models = list(self.backend.answers.models())
-        except ExpertError as error:
-            self.notify(str(error), severity="error")
         listed = self.query_one("#models", OptionList)
         listed.add_options(Option(Content(_row(model))) for model in self._models)
         if self._models:

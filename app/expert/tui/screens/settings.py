@@ -10,11 +10,11 @@ from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from expert.errors import ExpertError
 from expert.screen import one_line
 from expert.tui.backend import Backend, SettingFacts
 from expert.tui.screens.ask_text import AskText
 from expert.tui.screens.choose import Choose
+from expert.tui.telling import told
 
 
 class SettingsScreen(Screen[None]):
@@ -44,11 +44,12 @@ class SettingsScreen(Screen[None]):
         self.query_one("#settings").focus()
 
     def _fill(self, at: int = 0) -> None:
-        self._settings = list(self.backend.settings.list())
+        with told(self):
+            self._settings = list(self.backend.settings.list())
         listed = self.query_one("#settings", OptionList)
         listed.clear_options()
         listed.add_options(Option(Content(_row(setting))) for setting in self._settings)
-        listed.highlighted = at
+        listed.highlighted = at if self._settings else None
 
     @on(OptionList.OptionSelected, "#settings")
     def _chosen(self, event: OptionList.OptionSelected) -> None:
@@ -64,14 +65,11 @@ class SettingsScreen(Screen[None]):
             value = await self.app.push_screen_wait(AskText(question, setting.value))
         if not value:
             return
-        try:
+        with told(self):
             self.backend.settings.set(setting.name, value)
-        except ExpertError as error:
-            self.notify(str(error), severity="error")
-            return
-        if setting.name == "theme":
-            self.app.theme = value
-        self._fill(index)
+            if setting.name == "theme":
+                self.app.theme = value
+            self._fill(index)
 
     def action_leave(self) -> None:
         """Go back to the conversation."""

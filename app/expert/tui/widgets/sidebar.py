@@ -1,5 +1,6 @@
 """Past conversations: listed, searched, renamed, put away and brought back."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on, work
@@ -12,10 +13,10 @@ from textual.reactive import reactive
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from expert.errors import ExpertError
 from expert.screen import one_line
-from expert.tui.backend import Past
+from expert.tui.backend import Past, TalkFacts
 from expert.tui.screens.ask_text import AskText
+from expert.tui.telling import told
 
 
 class Sidebar(Vertical):
@@ -74,11 +75,10 @@ class Sidebar(Vertical):
     @on(Input.Changed, "#search")
     def fill(self) -> None:
         """List what is looked for, each day once above its own conversations."""
-        try:
-            talks = self._past.talks(self.query_one("#search", Input).value)
-        except ExpertError as error:
-            self.notify(str(error), severity="error")
-            return
+        with told(self):
+            self._show(self._past.talks(self.query_one("#search", Input).value))
+
+    def _show(self, talks: Sequence[TalkFacts]) -> None:
         listed = self.query_one("#talks", OptionList)
         at = listed.highlighted
         listed.clear_options()
@@ -109,21 +109,25 @@ class Sidebar(Vertical):
         talk = self._chosen
         title = await self.app.push_screen_wait(AskText("New title")) if talk else ""
         if talk and title:
-            self._past.rename(talk, title)
-            self.fill()
-            self.post_message(self.Renamed())
+            with told(self):
+                self._past.rename(talk, title)
+                self.fill()
+                self.post_message(self.Renamed())
 
     def action_put_away(self) -> None:
         """Delete the conversation under the cursor, until it is wanted back."""
         if talk := self._chosen:
-            self._past.delete(talk)
-            self._deleted.append(talk)
-            self.fill()
-            self.notify("The conversation is deleted. Ctrl+Z brings it back.")
+            with told(self):
+                self._past.delete(talk)
+                self._deleted.append(talk)
+                self.fill()
+                self.notify("The conversation is deleted. Ctrl+Z brings it back.")
 
     def action_undo(self) -> None:
         """Bring the conversation back that was deleted last."""
         if self._deleted:
-            self._past.restore(self._deleted.pop())
-            self.fill()
-            self.notify("The conversation is back.")
+            with told(self):
+                self._past.restore(self._deleted[-1])
+                self._deleted.pop()
+                self.fill()
+                self.notify("The conversation is back.")
