@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from expert.errors import UsageError
-from expert.screen import printable
 
 _CONTROL = 3  # llama_token_type
 
@@ -35,7 +34,7 @@ class Vocabulary:
             UsageError: the text is not valid Unicode.
         """
         try:
-            raw = printable(text).encode()
+            raw = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
         except UnicodeEncodeError as error:
             raise UsageError(
                 "The text holds half a Unicode character.",
