@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from expert.errors import NotFoundError
 from expert.router.dense import DenseIndex, Remembered
+from expert.router.features import DENSE
 from expert.router.index import build_index
 from expert.router.router import Router
 from expert.router.sentence import SentenceEmbedder
@@ -40,9 +41,10 @@ def test_an_example_is_most_like_itself(candidates: list[Candidate]) -> None:
     """The request that is an example of an expert has likeness 1 with it."""
     dense = DenseIndex(build_index(candidates), Letters(), None)
     likeness = dense.likenesses(RouteRequest(candidates[0].examples[0]))
-    assert len(likeness) == len(candidates) + 1
-    assert likeness[0].best == pytest.approx(1.0, abs=1e-5)
-    assert likeness[0].mean <= likeness[0].best
+    assert len(likeness.best) == len(candidates) + 1
+    assert likeness.best[0] == pytest.approx(1.0, abs=1e-5)
+    assert likeness.mean[0] <= likeness.best[0]
+    assert likeness.documents[0] == 0
 
 
 def test_examples_are_embedded_once(candidates: list[Candidate], tmp_path: Path) -> None:
@@ -71,9 +73,9 @@ def test_the_router_takes_an_embedder(candidates: list[Candidate]) -> None:
     """With one, the parameters fitted with embeddings are used."""
     router = Router(candidates, Letters())
     measured = router.measure(RouteRequest("SQL query for all users"))
-    assert all(
-        {"dense", "dense_mean", "base_dense", "dense_lead"} <= set(m.values) for m in measured
-    )
+    assert all(measured.column(name).any() for name in DENSE)
+    without = Router(candidates).measure(RouteRequest("SQL query for all users"))
+    assert not any(without.column(name).any() for name in DENSE)
     assert router.route(RouteRequest("@sql x")).choices
 
 

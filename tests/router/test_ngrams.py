@@ -33,7 +33,7 @@ def test_a_document_is_most_like_itself() -> None:
     postings = by_document([word_grams(words) for words in DOCUMENTS])
     for number, words in enumerate(DOCUMENTS):
         scores = postings.similarities(word_grams(words))
-        assert max(scores, key=lambda document: scores[document]) == number
+        assert scores.argmax() == number
         assert scores[number] <= 1 + 1e-4
 
 
@@ -60,14 +60,14 @@ def test_cosines_are_those_of_dense_vectors() -> None:
     for number, document in enumerate(grams):
         mine = vector(document)
         cosine = sum(w * mine.get(gram, 0) for gram, w in wanted.items() if gram not in common)
-        assert postings.similarities(query).get(number, 0.0) == pytest.approx(cosine, abs=1e-4)
+        assert postings.similarities(query)[number] == pytest.approx(cosine, abs=1e-4)
 
 
 def test_nothing_is_like_nothing() -> None:
     """Unknown or no grams give no similarity, and no error."""
     postings = by_document([word_grams(words) for words in DOCUMENTS])
-    assert postings.similarities([]) == {}
-    assert postings.similarities(["qqq"]) == {}
+    assert not postings.similarities([]).any()
+    assert not postings.similarities(["qqq"]).any()
 
 
 def test_evidence_is_the_log_likelihood() -> None:

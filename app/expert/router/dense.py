@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from expert.router.features import Likeness, likenesses
+from expert.router.features import Likenesses, Owners
 from expert.router.index import Index
 from expert.router.reading import clean
 from expert.router.types import RouteRequest
@@ -55,17 +55,15 @@ class DenseIndex:
     """The embeddings of all candidates' examples, computed once and kept in the cache."""
 
     def __init__(self, index: Index, embedder: Embedder, cache: Path | None) -> None:
-        self._owners = index.owners
-        self._count = len(index.profiles)
+        self._owners = Owners(index.owners)
         self._embedder = embedder
         self._vectors = _load(index.texts, embedder, cache)
 
-    def likenesses(self, request: RouteRequest) -> list[Likeness]:
+    def likenesses(self, request: RouteRequest) -> Likenesses:
         """Return how alike a request is to each candidate's examples, and at last the base's."""
         texts = (request.prompt, *(attachment.text for attachment in request.attachments))
         vector = self._embedder.embed([clean("\n".join(texts))[:MAX_CHARACTERS]])[0]
-        scores = dict(enumerate((self._vectors @ vector).tolist()))
-        return likenesses(scores, self._owners, self._count)
+        return self._owners.likenesses((self._vectors @ vector).astype("float64"))
 
 
 def _load(texts: Sequence[str], embedder: Embedder, cache: Path | None) -> "NDArray[np.float32]":

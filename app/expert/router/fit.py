@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expert.router.dense import Embedder, Remembered
+from expert.router.features import FEATURES
 from expert.router.labelled import Labelled, bucket
+from expert.router.ngrams import Vector
 from expert.router.router import Router
 from expert.router.types import Candidate
 from expert.router.weights import STAGES, Platt, Stage, Weights
 
-Vector = NDArray[np.float64]
 RIDGE = 3.0
 LEFT_OUT_WEIGHT = 0.1
 FOLDS = 5
@@ -26,7 +27,8 @@ FOLDS = 5
 class Rows:
     """Measured pairs: one row a request and candidate."""
 
-    values: list[dict[str, float]]
+    values: Vector
+    """Of shape (rows, features), in the order of `FEATURES`."""
     wanted: Vector
     weight: Vector
     request: NDArray[np.int64]
@@ -57,17 +59,17 @@ def _measure(
 ) -> Rows:
     subsets = [list(candidates)]
     subsets += [[c for c in candidates if c is not left] for left in candidates]
-    values: list[dict[str, float]] = []
+    values: list[Vector] = []
     columns: list[tuple[float, float, int, int, bool]] = []
     number = 0
     for done, subset in enumerate(subsets):
         router = Router(subset, embedder)
         whole = len(subset) == len(candidates)
         for labelled in requests:
-            for candidate, pair in zip(subset, router.measure(labelled.request), strict=True):
+            values.append(router.measure(labelled.request).values)
+            for candidate in subset:
                 wanted = float(candidate.short_name in labelled.experts)
                 weight = 1.0 if whole else LEFT_OUT_WEIGHT
-                values.append(pair.values)
                 columns.append((wanted, weight, number, bucket(labelled.group, FOLDS), whole))
             number += 1
         if progress:
@@ -75,11 +77,13 @@ def _measure(
     table = np.array(columns, dtype=np.float64)
     whole = table[:, 4] == 1
     numbers = table[:, 2:4].astype(np.int64)
-    return Rows(values, table[:, 0], table[:, 1], numbers[:, 0], numbers[:, 1], whole)
+    return Rows(
+        np.concatenate(values), table[:, 0], table[:, 1], numbers[:, 0], numbers[:, 1], whole
+    )
 
 
 def _fit_stage(rows: Rows, names: Sequence[str]) -> Weights:
-    matrix = np.array([[values.get(name, 0.0) for name in names] for values in rows.values])
+    matrix = rows.values[:, [FEATURES.index(name) for name in names]]
     scores = np.zeros(len(matrix))
     for fold in range(FOLDS):
         test = rows.fold == fold

@@ -1,11 +1,10 @@
-"""What is known of a set of candidates, prepared once: postings, keywords and profiles.
+"""What is known of a set of candidates, prepared once: grams, keywords and profiles.
 
 The index depends on the candidates' texts alone, so it is kept in the cache under their hash.
 """
 
 import hashlib
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -17,47 +16,15 @@ import msgspec
 from msgspec import Struct
 
 from expert.router.ngrams import Bayes, Postings, bayes, by_document, char_grams, word_grams
+from expert.router.phrases import Phrases, phrases
+from expert.router.profiles import Profile, profile
 from expert.router.reading import TECHNOLOGIES, Reading, read_example, spaced, words_of
 from expert.router.spelling import corrected, spellings
 from expert.router.types import Candidate
 
-VERSION = 1
+VERSION = 2
 """Raise it when an index of the same texts would come out otherwise."""
-_ADDED = 0.5  # Laplace smoothing of the shares below
 _OFTEN = 3  # examples with a word, for it to be worth a correction
-_FORMAT = 10  # a format in a tenth of the examples belongs to the expert
-_FEW = 20  # fewer examples are counted as if there were as many
-
-
-class Profile(Struct):
-    """How often each task, format and language occurs in the examples of one expert."""
-
-    size: int
-    tasks: dict[str, int]
-    formats: dict[str, int]
-    inputs: list[str]
-    """Formats that the manifest declares."""
-    languages: dict[str, int]
-
-    def reads(self, name: str) -> float:
-        """Return how much a format belongs to this expert, from 0 to 1."""
-        return 1.0 if name in self.inputs else min(1.0, _FORMAT * self._part(name))
-
-    @property
-    def habit(self) -> float:
-        """How much this expert is used to something pasted, from 0 to 1."""
-        return max((self._part(name) for name in self.formats), default=0.0)
-
-    def _part(self, name: str) -> float:
-        return self.formats.get(name, 0) / max(self.size, _FEW)
-
-    def part(self, task: str) -> float:
-        """Return the plain share of examples with this task."""
-        return self.tasks.get(task, 0) / max(self.size, 1)
-
-    def share(self, counts: dict[str, int], key: str) -> float:
-        """Return the smoothed share of examples that have *key*."""
-        return (counts.get(key, 0) + _ADDED) / (self.size + 2 * _ADDED)
 
 
 class Index(Struct):
@@ -70,9 +37,9 @@ class Index(Struct):
     """The example that each of these documents was made of."""
     word_bayes: Bayes
     char_bayes: Bayes
-    keywords: list[list[tuple[str, float]]]
-    """Each candidate's keywords between spaces, with how much each one says (0 to 1)."""
-    excludes: list[list[str]]
+    keywords: Phrases
+    """Each candidate's keywords, with how much each one says (0 to 1)."""
+    excludes: Phrases
     profiles: list[Profile]
     technologies: list[set[str]]
     """The tools and languages that each candidate's texts name."""
@@ -163,9 +130,9 @@ def build_index(candidates: Sequence[Candidate]) -> Index:
         texts=texts,
         word_bayes=bayes(grams, owners, len(everyone)),
         char_bayes=bayes([char_grams(words) for words in documents], owners, len(everyone)),
-        keywords=[_keywords(c, n, asked, owners) for n, c in enumerate(candidates)],
-        excludes=[[spaced(words_of(text)) for text in c.excludes] for c in candidates],
-        profiles=[_profile(candidate) for candidate in everyone],
+        keywords=phrases([_keywords(c, n, asked, owners) for n, c in enumerate(candidates)]),
+        excludes=phrases([[(spaced(words_of(t)), 1.0) for t in c.excludes] for c in candidates]),
+        profiles=[profile(candidate) for candidate in everyone],
         technologies=[_technologies(candidate) for candidate in candidates],
         spelling=spellings(_telling_words(candidates, documents)),
     )
@@ -218,19 +185,3 @@ def _keywords(
 def _technologies(candidate: Candidate) -> set[str]:
     texts = (candidate.short_name, *candidate.keywords, *_documents(candidate))
     return {word for text in texts for word in words_of(text)} & TECHNOLOGIES
-
-
-def _profile(candidate: Candidate) -> Profile:
-    readings: list[Reading] = [read_example(text) for text in candidate.examples]
-    return Profile(
-        size=len(readings),
-        tasks=Counter(reading.task for reading in readings),
-        formats=Counter(name for reading in readings for name in reading.formats),
-        inputs=[c.removeprefix("input:") for c in candidate.capabilities if c.startswith("input:")],
-        languages=Counter(reading.language for reading in readings),
-    )
-
-
-def log_ratio(own: float, other: float) -> float:
-    """Return how much likelier one share is than the other, between -3 and 3."""
-    return max(-3.0, min(3.0, math.log(own / other)))

@@ -19,22 +19,21 @@ NAMES = {
 }  # fmt: skip
 
 
-def reasons(index: Index, measured: Measured, reading: Reading) -> tuple[str, ...]:
-    """Return what speaks for and against an expert."""
+def reasons(index: Index, measured: Measured, number: int, reading: Reading) -> tuple[str, ...]:
+    """Return what speaks for and against the candidate of this *number*."""
     found = []
-    if measured.values["excluded"]:
+    if measured.column("excluded")[number]:
         found.append("it is ruled out by what the prompt does not want, or by its own exclusions")
-    if measured.hits:
-        found.append(f"the prompt asks for {_quoted(measured.hits[:3])}")
-    if measured.formats:
-        names = " and ".join(NAMES.get(name, name) for name in measured.formats)
-        found.append(f"the text holds {names}")
-    document = measured.words.document
-    if document is not None and measured.words.best >= ALIKE:
-        found.append(f"it is like the example {_quoted([_short(index.texts[document])])}")
-    if measured.values["previous"]:
+    if hits := measured.hits[number]:
+        found.append(f"the prompt asks for {_quoted(hits[:3])}")
+    if formats := measured.formats[number]:
+        found.append(f"the text holds {' and '.join(NAMES.get(each, each) for each in formats)}")
+    if measured.words.best[number] >= ALIKE:
+        example = index.texts[int(measured.words.documents[number])]
+        found.append(f"it is like the example {_quoted([_short(example)])}")
+    if measured.column("previous")[number]:
         found.append("this expert answered before")
-    if reading.task in TALK and measured.values["topic"]:
+    if reading.task in TALK and measured.column("topic")[number]:
         found.append("its subject is only the topic here")
     return tuple(found)
 

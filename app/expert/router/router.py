@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from expert.router.dense import DenseIndex, Embedder
-from expert.router.features import Measured, measure
+from expert.router.features import Measured, Measuring
 from expert.router.index import load_index
 from expert.router.naming import Naming, naming
 from expert.router.reading import Reading, read
@@ -16,6 +16,8 @@ from expert.router.weights import Weights, fitted
 
 THRESHOLD = 0.6
 """An expert at least this probable is used: a wrong one costs more than none."""
+EXPLAINED = 8
+"""Reasons are given for so many candidates, the likeliest."""
 TOGETHER = 1.2
 """The scales of several experts add up to this; more makes them drown each other."""
 
@@ -39,6 +41,7 @@ class Router:
     ) -> None:
         self.candidates = tuple(candidates)
         self.index = load_index(self.candidates, cache)
+        self._measuring = Measuring(self.index, self.candidates)
         self._dense = DenseIndex(self.index, embedder, cache) if embedder else None
         self._weights = weights
 
@@ -47,7 +50,7 @@ class Router:
         reading = read(request)
         measured = self.measure(request, reading)
         weights = self._weights or fitted()["all" if self._dense else "both"]
-        scores = [weights.score(pair.values) for pair in measured]
+        scores = weights.scores(measured).tolist()
         named = naming(self.candidates, request, reading)
         ranked = self._rank(reading, measured, [weights.expert.probability(s) for s in scores])
         if named.decides:
@@ -58,14 +61,14 @@ class Router:
             none = weights.none.probability(max(scores)) if scores else 1.0
         return self._route(reading, named, ranked, _scaled(chosen), none)
 
-    def measure(self, request: RouteRequest, reading: Reading | None = None) -> list[Measured]:
+    def measure(self, request: RouteRequest, reading: Reading | None = None) -> Measured:
         """Return the features of a request with each candidate."""
         reading = reading or read(request)
         dense = self._dense.likenesses(request) if self._dense else None
-        return measure(self.index, self.candidates, reading, request.previous, dense)
+        return self._measuring.measure(reading, request.previous, dense)
 
     def _rank(
-        self, reading: Reading, measured: Sequence[Measured], probabilities: Sequence[float]
+        self, reading: Reading, measured: Measured, probabilities: Sequence[float]
     ) -> list[Choice]:
         """Return all candidates, the likeliest first."""
 
@@ -79,9 +82,9 @@ class Router:
                 name=self.candidates[number].name,
                 probability=probabilities[number],
                 scale=1.0,
-                reasons=reasons(self.index, measured[number], reading),
+                reasons=reasons(self.index, measured, number, reading) if rank < EXPLAINED else (),
             )
-            for number in sorted(range(len(measured)), key=order)
+            for rank, number in enumerate(sorted(range(len(probabilities)), key=order))
         ]
 
     def _choose(self, ranked: Sequence[Choice], limit: int) -> list[Choice]:

@@ -5,15 +5,16 @@ Sources: logistic regression with a ridge penalty by Newton's method (le Cessie 
 """
 
 import math
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Literal, TypeAlias
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
-from expert.router.features import DENSE, HEURISTIC, NGRAM
+from expert.router.features import DENSE, FEATURES, HEURISTIC, NGRAM, Measured
+from expert.router.ngrams import Vector
 
 Stage: TypeAlias = Literal["heuristics", "ngrams", "both", "dense", "all"]
 STAGES: dict[Stage, tuple[str, ...]] = {
@@ -46,11 +47,11 @@ class Weights(Struct, frozen=True):
     none: Platt
     """From the best score to the probability that it is for no expert."""
 
-    def score(self, values: Mapping[str, float]) -> float:
-        """Return the score of a pair."""
-        return self.bias + sum(
-            weight * values.get(name, 0.0) for name, weight in self.features.items()
-        )
+    def scores(self, measured: Measured) -> Vector:
+        """Return the score of the request with each candidate."""
+        weights = np.array([self.features.get(name, 0.0) for name in FEATURES])
+        scores: Vector = self.bias + measured.values @ weights
+        return scores
 
 
 def sigmoid(logit: float) -> float:
