@@ -110,6 +110,41 @@ def test_kv_types_cost_little_accuracy(
     assert divergence < limit
 
 
+def test_conversations_on_a_cpu_do_without_flash_attention() -> None:
+    """Left open, it is decided by the size; what was asked for, and what needs it, stays."""
+
+    def settled(options: ContextOptions, on_cpu: bool = True) -> tuple[str, int]:
+        found = options.settled(on_cpu=on_cpu)
+        return found.flash_attention, found.micro_batch
+
+    assert settled(ContextOptions(size=4096)) == ("off", 128)
+    assert settled(ContextOptions(size=4096, micro_batch=32)) == ("off", 32)
+    assert settled(ContextOptions(size=4096), on_cpu=False) == ("auto", 512)
+    assert settled(ContextOptions(size=4096, flash_attention="on")) == ("on", 512)
+    assert settled(ContextOptions(size=4096, kv_type="q8_0")) == ("auto", 512)
+    assert settled(ContextOptions(size=512)) == ("auto", 512)
+    assert settled(ContextOptions(size=32_768)) == ("auto", 512)
+
+
+def test_what_was_settled_is_what_the_context_says(tiny: Model) -> None:
+    """A saved state names the form of attention its blob was made with."""
+    with Context(tiny, ContextOptions(size=2048)) as context:
+        assert context.options.flash_attention == "off"
+
+
+def test_logits_are_a_view_that_follows_the_steps(tiny: Model) -> None:
+    """The same memory is read after each step: no number of an earlier one stays."""
+    with Context(tiny, EXACT) as context:
+        (rows,) = context.step([Slice(0, 0, [1, 2, 3], 1)])
+        first = context.logits(rows[0])
+        kept = first.copy()
+        (rows,) = context.step([Slice(0, 3, [9], 1)])
+        second = context.logits(rows[0])
+        assert second is first or first.ctypes.data != second.ctypes.data
+        assert not np.array_equal(second, kept)
+        assert second.shape == (tiny.vocabulary.size,)
+
+
 def test_a_quantised_cache_without_flash_attention_is_refused() -> None:
     """The mistake is named before anything is allocated."""
     with pytest.raises(UsageError, match="flash attention"):

@@ -35,6 +35,35 @@ def test_shared_equals_a_plain_comparison() -> None:
         assert ledger.shared(prompt, runs) == expected
 
 
+def test_changes_equal_those_of_a_plain_list() -> None:
+    """After any appending, truncating and dropping, every position is under its own set."""
+    draw = random.Random(2)
+    for _ in range(500):
+        ledger = Ledger()
+        record: list[tuple[int, AdapterSet]] = []
+        for _ in range(draw.randrange(12)):
+            start = draw.randrange(len(record) + 1)
+            match draw.randrange(4):
+                case 0:
+                    ledger.truncate(start)
+                    del record[start:]
+                case 1:
+                    end = draw.randrange(start, len(record) + 1)
+                    ledger.drop(start, end)
+                    del record[start:end]
+                case _:
+                    tokens = [draw.randrange(9) for _ in range(draw.randrange(5))]
+                    adapters = draw.choice(SETS)
+                    ledger.append(tokens, adapters)
+                    record += [(token, adapters) for token in tokens]
+            places = enumerate(ledger.tokens)
+            assert [(token, set_at(ledger.runs, place)) for place, token in places] == record
+            pairs = zip(ledger.runs, ledger.runs[1:], strict=False)
+            assert all(a.start < b.start and a.adapters != b.adapters for a, b in pairs)
+            base = [adapters == BASE for _, adapters in record]
+            assert ledger.base_prefix() == (base.index(False) if False in base else len(base))
+
+
 def test_runs_group_positions() -> None:
     """Neighbouring positions under the same set are one run."""
     ledger = Ledger()

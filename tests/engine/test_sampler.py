@@ -1,5 +1,7 @@
 """Which tokens can be drawn, beside transformers' logits processors, and with which seed."""
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from expert.engine import sampler as sampler_module
 from expert.engine.context import Context, Slice
 from expert.engine.logprobs import read_logits, token_logprob
 from expert.engine.model import Model
@@ -104,6 +107,48 @@ def test_temperature_zero_takes_the_likeliest(tiny: Model) -> None:
         for seed in range(5):
             sampler = Sampler(tiny.lib, tiny.vocabulary.size, Sampling(seed=seed))
             assert sampler.sample(context, rows[0]) == best
+
+
+def test_both_greedy_ways_agree(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick way for large vocabularies takes the token that llama.cpp's own sampler takes."""
+    with Context(tiny, ContextOptions(size=256)) as context:
+        for seed in range(20):
+            prompt = [(seed * 37 + index * 11) % 400 for index in range(5)]
+            context.forget(0, 0)
+            (rows,) = context.step([Slice(0, 0, prompt, 1)])
+            monkeypatch.setattr(sampler_module, "_LARGE", 1 << 30)
+            chain = Sampler(tiny.lib, tiny.vocabulary.size, Sampling())
+            monkeypatch.setattr(sampler_module, "_LARGE", 1)
+            direct = Sampler(tiny.lib, tiny.vocabulary.size, Sampling())
+            assert direct.sample(context, rows[0]) == chain.sample(context, rows[0])
+
+
+def test_the_quick_way_is_not_taken_past_a_penalty(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repetition penalty still acts on a greedy choice from a large vocabulary."""
+    monkeypatch.setattr(sampler_module, "_LARGE", 1)
+    with Context(tiny, ContextOptions(size=256)) as context:
+        (rows,) = context.step([Slice(0, 0, PROMPT, 1)])
+        best = int(read_logits(context, rows[0]).argmax())
+        sampler = Sampler(tiny.lib, tiny.vocabulary.size, Sampling(repeat_penalty=1e6))
+        if read_logits(context, rows[0])[best] > 0:
+            sampler.accept(best)
+            assert sampler.sample(context, rows[0]) != best
+
+
+@pytest.mark.parametrize("size", [1_000, 150_000])
+def test_numpy_is_fetched_ahead_for_large_vocabularies_only(size: int) -> None:
+    """Small models, whose answers begin within milliseconds, never wait for it."""
+    code = (
+        "import sys, threading\n"
+        "from expert.engine.sampler import warm_up\n"
+        f"warm_up({size})\n"
+        "[t.join() for t in threading.enumerate() if t is not threading.current_thread()]\n"
+        "print('numpy' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(size > 100_000)
 
 
 def test_log_probabilities_equal_transformers(tiny: Model, tiny_checkpoint: Path) -> None:

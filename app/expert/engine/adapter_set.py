@@ -45,7 +45,7 @@ class AdapterSet:
         return AdapterSet(((fused, 1.0), *others))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AdapterSet) and self.key == other.key
+        return self is other or (isinstance(other, AdapterSet) and self.key == other.key)
 
     def __hash__(self) -> int:
         return hash(self.key)

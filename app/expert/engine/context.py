@@ -4,14 +4,19 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from expert.closing import Closing
 from expert.engine import library
+from expert.engine.batch import Batch
 from expert.engine.hardware import cores
 from expert.engine.model import Model
 from expert.engine.options import ContextOptions, RopeScaling
 from expert.errors import ResourceError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _GGML_TYPES = {"f32": 0, "f16": 1, "q8_0": 8, "q4_0": 2}
 _FLASH = {"auto": -1, "off": 0, "on": 1}
@@ -65,12 +70,13 @@ class Context(Closing):
 
     def __init__(self, model: Model, options: ContextOptions) -> None:
         self.model = model
-        self.options = options
+        self.options = options = options.settled(on_cpu=model.gpu_layers == 0)
         self._lib = model.lib
         self._abort = ctypes.create_string_buffer(2)
         self._handle = self._open(options)
-        self._batch = self._lib.llama_batch_init(options.batch, 0, 1)
+        self._batch = Batch(self._lib, options.batch)
         self._attached = Attached()
+        self._views: dict[int, NDArray[np.float32]] = {}
         self.size: int = self._lib.llama_n_ctx_seq(self._handle) // options.beams
         """Tokens one sequence can hold."""
         model.adopt(self)
@@ -120,11 +126,13 @@ class Context(Closing):
         """
         handle = self.handle
         self._check(slices)
-        soft = any(part.soft for part in slices)
-        status = self._decode_rows(slices) if soft else 0
-        rows = self._fill([part.after(part.soft) for part in slices] if soft else slices)
-        if status == 0 and self._batch.n_tokens:
-            status = self._lib.llama_decode(handle, self._batch)
+        status, rest = 0, slices
+        if self._attached.prompt is not None and any(part.soft for part in slices):
+            status = self._decode_rows(slices)
+            rest = [part.after(part.soft) for part in slices]
+        rows = self._fill(rest)
+        if status == 0 and len(self._batch):
+            status = self._lib.llama_decode(handle, self._batch.raw)
         if status != 0:
             for part in slices:
                 self.forget(part.sequence, part.position)
@@ -132,8 +140,10 @@ class Context(Closing):
         return rows
 
     def _check(self, slices: Sequence[Slice]) -> None:
-        total = sum(len(part.tokens) for part in slices)
-        outputs = sum(min(part.outputs, len(part.tokens)) for part in slices)
+        total = outputs = 0
+        for part in slices:
+            total += len(part.tokens)
+            outputs += min(part.outputs, len(part.tokens))
         if not 0 < total <= self.options.batch or outputs > self.options.outputs_max:
             raise UsageError(
                 f"A step of {total} tokens with {outputs} outputs is impossible here.",
@@ -144,34 +154,20 @@ class Context(Closing):
 
     def _decode_rows(self, slices: Sequence[Slice]) -> int:
         """Compute the soft prompt's rows that the slices begin with: llama.cpp wants them apart."""
-        width = self._attached.prompt.shape[1]
-        batch = self._lib.llama_batch_init(sum(part.soft for part in slices), width, 1)
-        index = 0
+        prompt = self._attached.prompt
+        batch = Batch(self._lib, sum(part.soft for part in slices), prompt.shape[1])
         for part in slices:
-            for offset, token in enumerate(part.tokens[: part.soft]):
-                row = self._attached.prompt[-1 - token]
-                start = ctypes.addressof(batch.embd.contents) + index * row.nbytes
-                ctypes.memmove(start, row.ctypes.data, row.nbytes)
-                _place(batch, index, part, offset, False)
-                index += 1
-        batch.n_tokens = index
-        status = int(self._lib.llama_decode(self.handle, batch))
-        self._lib.llama_batch_free(batch)
-        return status
+            if part.soft:
+                first = -1 - part.tokens[0]
+                batch.add_rows(prompt[first : first + part.soft], part.position, part.sequence)
+        return int(self._lib.llama_decode(self.handle, batch.raw))
 
     def _fill(self, slices: Sequence[Slice]) -> list[range]:
         batch = self._batch
-        index = 0
-        rows = []
-        for part in slices:
-            first_output = len(part.tokens) - part.outputs
-            for offset, token in enumerate(part.tokens):
-                batch.token[index] = token
-                _place(batch, index, part, offset, offset >= first_output)
-                index += 1
-            rows.append(range(index - min(part.outputs, len(part.tokens)), index))
-        batch.n_tokens = index
-        return rows
+        batch.clear()
+        return [
+            batch.add(part.tokens, part.position, part.sequence, part.outputs) for part in slices
+        ]
 
     def _fail(self, status: int) -> None:
         if status == 2:
@@ -189,12 +185,20 @@ class Context(Closing):
             "Run `expert doctor`; if memory is short, use a smaller context.",
         )
 
-    def logits(self, row: int) -> Any:
-        """Return a C float pointer to the logits of a *row* that the last step returned.
+    def logits(self, row: int) -> "NDArray[np.float32]":
+        """Return the logits of a *row* that the last step returned, in llama.cpp's own memory.
 
-        It is valid until the next step; shape (vocabulary,).
+        They are valid until the next step; shape (vocabulary,).
         """
-        return self._lib.llama_get_logits_ith(self.handle, row)
+        import numpy as np  # takes 0.1 s: only where the numbers themselves are wanted
+
+        pointer = self._lib.llama_get_logits_ith(self.handle, row)
+        address = ctypes.addressof(pointer.contents)
+        view = self._views.get(address)
+        if view is None:
+            cells = (ctypes.c_float * self.model.vocabulary.size).from_address(address)
+            view = self._views[address] = np.ctypeslib.as_array(cells)
+        return view
 
     def attach(self, adapters: Attached) -> None:
         """Make *adapters*, and no others, act on every sequence from the next step on.
@@ -268,16 +272,8 @@ class Context(Closing):
     def close(self) -> None:
         """Free the KV cache and the compute buffers."""
         if self._handle:
-            self._lib.llama_batch_free(self._batch)
             self._lib.llama_free(self._handle)
             self._handle = None
-
-
-def _place(batch: Any, index: int, part: Slice, offset: int, output: bool) -> None:
-    batch.pos[index] = part.position + offset
-    batch.n_seq_id[index] = 1
-    batch.seq_id[index][0] = part.sequence
-    batch.logits[index] = output
 
 
 def _set_rope(params: Any, rope: RopeScaling) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from expert.closing import Closing
 from expert.engine import library
+from expert.engine.batch import Batch
 from expert.engine.hardware import cores
 from expert.engine.model import Model
 from expert.engine.options import LoadOptions
@@ -51,7 +52,7 @@ class Embedding(Closing):
         except BaseException:
             self._model.close()
             raise
-        self._batch = self._lib.llama_batch_init(self._room * _SEQUENCES, 0, 1)
+        self._batch = Batch(self._lib, self._room * _SEQUENCES)
         self.size = int(self._lib.llama_model_n_embd(self._model.handle))
         """Numbers in a vector."""
 
@@ -115,18 +116,11 @@ class Embedding(Closing):
         """Compute the sequences of one batch together."""
         import numpy as np
 
-        batch, index = self._batch, 0
+        self._batch.clear()
         for sequence, tokens in enumerate(group):
-            for position, token in enumerate(tokens):
-                batch.token[index] = token
-                batch.pos[index] = position
-                batch.n_seq_id[index] = 1
-                batch.seq_id[index][0] = sequence
-                batch.logits[index] = True
-                index += 1
-        batch.n_tokens = index
+            self._batch.add(tokens, 0, sequence, len(tokens))
         library.recent_errors()
-        if self._lib.llama_encode(self._handle, batch) != 0:
+        if self._lib.llama_encode(self._handle, self._batch.raw) != 0:
             why = library.recent_errors() or "llama.cpp gave no reason."
             raise ResourceError("A text could not be embedded.", why, "Run `expert doctor`.")
         for sequence in range(len(group)):
@@ -136,7 +130,6 @@ class Embedding(Closing):
     def close(self) -> None:
         """Free the context and the weights."""
         if self._handle is not None:
-            self._lib.llama_batch_free(self._batch)
             self._lib.llama_free(self._handle)
             self._handle = None
             self._model.close()

@@ -15,6 +15,7 @@ from expert.engine.generation import Job, Output
 from expert.engine.model import Model
 from expert.engine.options import ContextOptions
 from expert.engine.pool import AdapterPool
+from expert.engine.sampler import warm_up
 from expert.engine.scheduler import Scheduler
 from expert.engine.stream import Stream
 from expert.errors import InputTooLongError, UsageError
@@ -42,6 +43,7 @@ class Engine(Closing):
     ) -> None:
         """*adapter_budget*: bytes of adapters kept loaded; None: a quarter of free memory."""
         self.model = model
+        warm_up(model.vocabulary.size)
         self.context = Context(model, options)
         self.pool = AdapterPool(model, adapter_budget)
         self.fusion = Fusion(model.header)

@@ -5,17 +5,16 @@ silently wrong. So a position may be reused only for the same token under the sa
 """
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from expert.engine.adapter_set import BASE, AdapterSet, Run, run_end, set_at
 
 
 class Ledger:
-    """What one sequence of a context holds, position by position."""
+    """What one sequence of a context holds: its tokens, and runs of them under one adapter set."""
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
-        self._sets: list[AdapterSet] = []
+        self._runs: list[Run] = []  # neighbours differ, none is empty
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -23,44 +22,48 @@ class Ledger:
     @property
     def runs(self) -> tuple[Run, ...]:
         """The positions grouped by what computed them."""
-        runs = []
-        start = 0
-        for adapters, positions in groupby(self._sets):
-            runs.append(Run(start, adapters))
-            start += sum(1 for _ in positions)
-        return tuple(runs)
+        return tuple(self._runs)
 
     def shared(self, tokens: Sequence[int], runs: Sequence[Run]) -> int:
         """Return how many leading positions hold *tokens* computed under *runs*."""
+        same = _common_prefix(self.tokens, tokens)
         position = 0
-        limit = min(len(self.tokens), len(tokens))
-        while position < limit:
-            wanted = set_at(runs, position)
-            end = min(run_end(runs, position) or limit, limit)
-            while position < end:
-                if self.tokens[position] != tokens[position] or self._sets[position] != wanted:
-                    return position
-                position += 1
-        return position
+        while position < same:
+            if set_at(self._runs, position) != set_at(runs, position):
+                return position
+            position = min(run_end(self._runs, position) or same, run_end(runs, position) or same)
+        return same
 
     def append(self, tokens: Sequence[int], adapters: AdapterSet) -> None:
         """Record that *tokens* were computed under *adapters*, after what is there."""
+        if not tokens:
+            return
+        if not self._runs or self._runs[-1].adapters != adapters:
+            self._runs.append(Run(len(self.tokens), adapters))
         self.tokens += tokens
-        self._sets += [adapters] * len(tokens)
 
     def truncate(self, size: int) -> None:
         """Keep the first *size* positions."""
         del self.tokens[size:]
-        del self._sets[size:]
+        while self._runs and self._runs[-1].start >= size:
+            self._runs.pop()
 
     def drop(self, start: int, end: int) -> None:
         """Remove the positions from *start* up to *end*; what follows moves down."""
-        del self.tokens[start:end]
-        del self._sets[start:end]
+        rest, runs = self.tokens[end:], self._runs[:]
+        self.truncate(start)
+        position = 0
+        while position < len(rest):
+            stop = (run_end(runs, end + position) or end + len(rest)) - end
+            self.append(rest[position:stop], set_at(runs, end + position))
+            position = stop
 
     def base_prefix(self) -> int:
         """Return how many leading positions the base itself computed."""
-        for position, adapters in enumerate(self._sets):
-            if adapters != BASE:
-                return position
-        return len(self._sets)
+        return next((run.start for run in self._runs if run.adapters != BASE), len(self.tokens))
+
+
+def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many leading tokens are equal."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))

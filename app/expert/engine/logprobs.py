@@ -1,6 +1,5 @@
 """Log-probabilities of tokens, from the raw logits before any sampling filter."""
 
-import ctypes
 from typing import TYPE_CHECKING
 
 from expert.engine.context import Context
@@ -18,11 +17,7 @@ def read_logits(context: Context, row: int) -> "NDArray[np.float32]":
 
 def view_logits(context: Context, row: int) -> "NDArray[np.float32]":
     """Return the logits of *row* in llama.cpp's own memory, until the next step."""
-    import numpy as np  # only this path needs it
-
-    size = context.model.vocabulary.size
-    pointer = ctypes.cast(context.logits(row), ctypes.POINTER(ctypes.c_float * size))
-    return np.ctypeslib.as_array(pointer.contents)
+    return context.logits(row)
 
 
 def token_logprob(context: Context, row: int, token: int, alternatives: int) -> TokenLogprob:

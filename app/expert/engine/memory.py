@@ -42,7 +42,11 @@ class Memory:
 
 
 def estimate(header: GGUFFile, options: ContextOptions) -> Memory:
-    """Estimate the memory of a context on a model file."""
+    """Estimate the memory of a context on a model file.
+
+    Where flash attention is left open, the scores it saves on a device are counted too.
+    """
+    options = options.settled(on_cpu=True)
     weights = sum(tensor.nbytes for tensor in header.tensors.values())
     repacked = sum(
         tensor.nbytes

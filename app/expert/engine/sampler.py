@@ -1,11 +1,15 @@
 """Choosing the next token from the logits: llama.cpp's own samplers in a fixed order."""
 
 import ctypes
+import importlib
+import threading
 from typing import Any
 
 from expert.engine.candidates import Candidates
 from expert.engine.context import Context
 from expert.types import Sampling
+
+_LARGE = 32_768  # tokens from which on numpy's import (0.1 s) pays
 
 
 class Sampler:
@@ -19,6 +23,8 @@ class Sampler:
         self.lib = lib
         self.greedy = sampling.temperature <= 0
         """Whether it takes the likeliest token."""
+        self._remembers = sampling.repeat_penalty != 1.0 and bool(sampling.repeat_last)
+        self._direct = self.greedy and not self._remembers and vocabulary_size >= _LARGE
         chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         self._handle = chain
         for part in _parts(lib, vocabulary_size, sampling):
@@ -26,10 +32,14 @@ class Sampler:
 
     def accept(self, token: int) -> None:
         """Count *token* among the recent ones, as the prompt's tokens are."""
-        self.lib.llama_sampler_accept(self._handle, token)
+        if self._remembers:
+            self.lib.llama_sampler_accept(self._handle, token)
 
     def sample(self, context: Context, row: int) -> int:
         """Draw a token from the logits of *row*, and count it among the recent ones."""
+        if self._direct:
+            # The chain would copy 12 bytes for every token of the vocabulary before it looks.
+            return int(context.logits(row).argmax())
         return int(self.lib.llama_sampler_sample(self._handle, context.handle, row))
 
     def draw(self, candidates: Candidates) -> int:
@@ -45,6 +55,12 @@ class Sampler:
 
     def __del__(self) -> None:
         self.close()
+
+
+def warm_up(vocabulary_size: int) -> None:
+    """Import what choosing from a large vocabulary takes, while llama.cpp opens a context."""
+    if vocabulary_size >= _LARGE:
+        threading.Thread(target=importlib.import_module, args=("numpy",)).start()
 
 
 def _parts(lib: Any, vocabulary_size: int, sampling: Sampling) -> list[Any]:

@@ -89,8 +89,11 @@ class Scheduler:
         Raises:
             ResourceError: one of them cannot be loaded.
         """
+        unchanged = adapters == self._attached
+        if unchanged and self._fused:
+            return
         fused = self.fusion.ready(adapters)
-        if adapters == self._attached and (self._fused or not fused):
+        if unchanged and not fused:
             return
         members = adapters.fused(fused) if fused else adapters
         if not self.pool.holds(members):

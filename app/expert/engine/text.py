@@ -30,6 +30,8 @@ class TextStream:
         return rest
 
     def _release(self, text: str) -> str:
+        if not self._stops:
+            return text
         if self.stopped:
             return ""
         self._held += text

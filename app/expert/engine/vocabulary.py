@@ -21,6 +21,7 @@ class Vocabulary:
         self.eos: int = lib.llama_vocab_eos(self._vocab)
         self._buffer = ctypes.create_string_buffer(256)
         self._pieces: dict[int, bytes] = {}
+        self._ends: dict[int, bool] = {}
 
     def encode(self, text: str, *, special: bool = False, bos: bool = False) -> list[int]:
         """Return the tokens of *text*.
@@ -76,7 +77,7 @@ class Vocabulary:
             size = self._lib.llama_token_to_piece(
                 self._vocab, token, buffer, len(buffer), 0, special
             )
-        return buffer.raw[:size]
+        return ctypes.string_at(buffer, size)
 
     def decode(self, tokens: Iterable[int]) -> bytes:
         """Return the bytes of *tokens*, which need not be valid UTF-8."""
@@ -84,7 +85,10 @@ class Vocabulary:
 
     def ends(self, token: int) -> bool:
         """Tell whether *token* ends a turn or a text."""
-        return bool(self._lib.llama_vocab_is_eog(self._vocab, token))
+        known = self._ends.get(token)
+        if known is None:
+            known = self._ends[token] = bool(self._lib.llama_vocab_is_eog(self._vocab, token))
+        return known
 
     def control_names(self, token_types: Sequence[int]) -> list[str]:
         """Return the spelling of every control token, longest first.
