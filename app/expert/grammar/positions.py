@@ -68,6 +68,13 @@ class Positions:
             case _:
                 return self._leaf(node)
 
+    def after(self, members: int) -> int:
+        """Return the positions that can follow one of a set."""
+        found = 0
+        for position in bits(members):
+            found |= self.follow[position]
+        return found
+
     def _leaf(self, node: Node) -> Part:
         if len(self.leaves) >= self._limit:
             raise TooLarge

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 _STACK = 64 << 20  # bytes, of which only those used are ever taken
 _stack_lock = threading.Lock()
 _LONGEST_PREFIX = 32
+_TEXT = r"[^\"'\\\x00-\x1F\x7F]"
+_QUOTED = r"[^\"\\\x00-\x1F\x7F]"
+_SLICES = (_TEXT + "{1,10}", _TEXT + "{1,30}", _QUOTED + "{1,30}", _QUOTED + "+")
+"""Parts of the vocabulary that fit as a whole inside texts in either quotes, for the engine."""
 _PROTOTYPES = 32  # compiled grammars kept for the next question that asks for the same
 
 
@@ -51,9 +55,10 @@ class TokenTable:
             self._pieces[token] = b""
         self._encode = encode
         source = _Source(tokens, sorted(control), self.ends[0], self.encode)
-        self._tokenizer = LLTokenizer(TokenizerWrapper(source), eos_token=list(self.ends))
+        self._tokenizer = LLTokenizer(
+            TokenizerWrapper(source), eos_token=list(self.ends), slices=list(_SLICES)
+        )
         self._by_piece: dict[bytes, int] = {}
-        self._closers: dict[tuple[str, ...], list[list[int]]] = {}
         self._prototypes: OrderedDict[str, LLMatcher] = OrderedDict()
 
     def encode(self, text: str | bytes) -> list[int]:
@@ -67,20 +72,6 @@ class TokenTable:
     def decode(self, tokens: Sequence[int]) -> bytes:
         """Return the bytes of *tokens*, which need not be valid UTF-8."""
         return b"".join(self._pieces[token] for token in tokens)
-
-    def closers(self, tiers: tuple[str, ...]) -> list[list[int]]:
-        """Return by tier the tokens that begin with a character of it and have others of any."""
-        if tiers not in self._closers:
-            known = "".join(tiers).encode()
-            only = [
-                (token, piece)
-                for token, piece in enumerate(self._pieces)
-                if piece and not piece.strip(known)
-            ]
-            self._closers[tiers] = [
-                [token for token, piece in only if piece[:1] in tier.encode()] for tier in tiers
-            ]
-        return self._closers[tiers]
 
     def prefixes(self, text: bytes) -> list[int]:
         """Return the tokens that *text* begins with, the longest first."""

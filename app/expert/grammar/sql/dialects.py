@@ -28,40 +28,61 @@ _MYSQL = """add analyze before both call cascade change character column conditi
     use utc_date varchar varying virtual while window write xor year_month"""
 
 _SQLITE_RULES = r"""
-source ::= query | "VALUES" sp row (comma row){0,19}
+source ::= query | "VALUES" sp row (comma row){0,19} (ws upsert)?
 """
 
 _POSTGRES_RULES = r"""
 like ::= "LIKE" | "ILIKE" | "SIMILAR" ws "TO"
-compare ::= "=" | "!=" | "<>" | "<=" | ">=" | "<" | ">"
-comparand ::= sum
+compare ::= "=" | "!=" | "<>" | "<=" | ">=" | "<" | ">" | "~" | "~*" | "!~" | "!~*"
+comparand ::= sum | ("ANY" | "ALL" | "SOME") sp open query close
+test ::= ("NOT" ws)? sum check?
+term ::= expr (ws ("ASC" | "DESC"))? (ws "NULLS" ws ("FIRST" | "LAST"))?
+first-expr ::= (("DISTINCT" (ws "ON" sp open column (comma column){0,4} close)? | "ALL") ws)? expr |
+  bracketed
 inner-check ::= sp compare sp inner-sum | ws "IS" ws ("NOT" ws)? "NULL" |
   ws ("NOT" ws)? inner-matching
-limit ::= "LIMIT" ws bound (ws "OFFSET" ws bound)?
+limit ::= "LIMIT" ws bound (ws "OFFSET" ws bound)? |
+  "FETCH" ws ("FIRST" | "NEXT") ws count ws ("ROWS" | "ROW") ws "ONLY"
 parameter ::= "$" [1-9] [0-9]?
 quoted ::= "\"" [^"\x00-\x1f]{1,60} "\""
 operand ::= value | open (query | inner) close | call | "EXISTS" sp open query close | cast | case |
-  column "::" type | "EXTRACT" sp open unit ws "FROM" ws inner close
+  "SUBSTRING" sp open inner ws "FROM" ws count (ws "FOR" ws count)? close |
+  "EXTRACT" sp open unit ws "FROM" ws inner close
+value ::= (column | string) ("::" type)? | literal | parameter | constant | scalar-0 sp "(" sp ")"
+aggregate ::= (aggregate-function sp open (("DISTINCT" ws)? argument | bracketed) close |
+  ("COUNT" | "count") sp open "*" close |
+  aggregate-2 sp open ("DISTINCT" ws)? argument comma inner (ws window-order)? close) (ws filter)?
+filter ::= "FILTER" sp open "WHERE" ws inner close
 literal ::= number | string | ("INTERVAL" | "DATE" | "TIMESTAMP") ws string
 unit ::= "YEAR" | "MONTH" | "DAY" | "HOUR" | "MINUTE" | "SECOND" | "QUARTER" | "WEEK" | "DOW" |
   "EPOCH"
-type ::= "INTEGER" | "BIGINT" | "NUMERIC" | "DOUBLE PRECISION" | "TEXT" | "DATE" | "TIMESTAMP" |
-  "BOOLEAN"
-insert ::= "INSERT" ws "INTO" ws table-name (ws columns)? ws source (ws returning)?
-source ::= query | "VALUES" sp row (comma row){0,19}
+type ::= "INTEGER" | "INT" | "BIGINT" | "FLOAT" | "REAL" | "DOUBLE PRECISION" | "TEXT" | "DATE" |
+  "TIME" | "TIMESTAMP" | "BOOLEAN" |
+  ("NUMERIC" | "DECIMAL" | "VARCHAR") (sp open count (comma count)? close)?
+insert ::= "INSERT" ws "INTO" ws table-name (sp columns)? ws source (ws returning)?
+source ::= query | "VALUES" sp row (comma row){0,19} (ws upsert)?
+update ::= "UPDATE" ws table-name ws "SET" ws set (comma set){0,19} (ws from-tables)? (
+  ws "WHERE" ws expr)? (ws returning)?
+delete ::= "DELETE" ws "FROM" ws table-name (ws "USING" ws named (comma named){0,4})? (
+  ws "WHERE" ws expr)? (ws returning)?
+scalar-0 ::= "NOW" | "RANDOM" | "CURRENT_SCHEMA" | "GEN_RANDOM_UUID"
+aggregate-2 ::= "STRING_AGG"
 aggregate-function ::= "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" | "ARRAY_AGG" | "BOOL_OR" |
   "BOOL_AND"
 scalar-1 ::= "ABS" | "ROUND" | "LENGTH" | "LOWER" | "UPPER" | "TRIM" | "LTRIM" | "RTRIM" |
-  "FLOOR" | "CEIL" | "INITCAP"
+  "FLOOR" | "CEIL" | "INITCAP" | "AGE" | "SQRT" | "SIGN" | "REVERSE" | "CHAR_LENGTH"
 scalar-2 ::= "ROUND" | "NULLIF" | "DATE_TRUNC" | "TO_CHAR" | "TO_DATE" | "SUBSTR" | "POWER" |
-  "MOD" | "STRING_AGG" | "DATE_PART"
-scalar-3 ::= "SUBSTR" | "REPLACE" | "SPLIT_PART"
+  "MOD" | "DATE_PART" | "LEFT" | "RIGHT" | "AGE" | "SUBSTRING" | "STRPOS"
+scalar-3 ::= "SUBSTR" | "SUBSTRING" | "LPAD" | "REPLACE" | "SPLIT_PART"
 scalar-many ::= "COALESCE" | "CONCAT" | "GREATEST" | "LEAST"
 """
 
 _MYSQL_RULES = r"""
 like ::= "LIKE" | "REGEXP"
 compare ::= "=" | "<=>" | "!=" | "<>" | "<=" | ">=" | "<" | ">"
+comparand ::= sum | text | ("ANY" | "ALL" | "SOME") sp open query close
+test ::= ("NOT" ws)? sum check?
+group ::= "GROUP" ws "BY" ws key (comma key){0,9} (ws "WITH" ws "ROLLUP")? (ws "HAVING" ws expr)?
 operator ::= "+" | "-" | "*" | "/" | "%"
 side ::= ("LEFT" | "RIGHT") (ws "OUTER")? | "INNER" | "CROSS"
 term ::= expr (ws ("ASC" | "DESC"))?
@@ -70,21 +91,31 @@ quoted ::= "`" [^`\x00-\x1f]{1,60} "`"
 literal ::= number | string | "INTERVAL" ws count ws unit
 unit ::= "YEAR" | "MONTH" | "DAY" | "HOUR" | "MINUTE" | "SECOND" | "QUARTER" | "WEEK"
 operand ::= value | open (query | inner) close | call | "EXISTS" sp open query close | cast | case |
-  "EXTRACT" sp open unit ws "FROM" ws inner close
-type ::= "SIGNED" | "UNSIGNED" | "DECIMAL" | "CHAR" | "DATE" | "DATETIME" | "TIME"
-insert ::= "INSERT" ws ("IGNORE" ws)? "INTO" ws table-name (ws columns)? ws source
-source ::= query | "VALUES" sp row (comma row){0,19}
-update ::= "UPDATE" ws table-name ws "SET" ws set (comma set){0,19} (ws "WHERE" ws expr)?
-delete ::= "DELETE" ws "FROM" ws table-name (ws "WHERE" ws expr)?
-aggregate-function ::= "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" | "GROUP_CONCAT" | "STDDEV" |
-  "VARIANCE"
+  "EXTRACT" sp open unit ws "FROM" ws inner close |
+  "TIMESTAMPDIFF" sp open unit comma inner comma inner close
+aggregate ::= aggregate-function sp open (("DISTINCT" ws)? argument | bracketed) close |
+  ("COUNT" | "count") sp open "*" close |
+  aggregate-2 sp open ("DISTINCT" ws)? argument (ws window-order)? (ws "SEPARATOR" ws string)? close
+type ::= "SIGNED" | "UNSIGNED" | "DATE" | "DATETIME" | "TIME" |
+  ("DECIMAL" | "CHAR") (sp open count (comma count)? close)?
+insert ::= ("INSERT" ws ("IGNORE" ws)? | "REPLACE" ws) "INTO" ws table-name (sp columns)? ws source
+source ::= query | "VALUES" sp row (comma row){0,19} (ws upsert)?
+upsert ::= "ON" ws "DUPLICATE" ws "KEY" ws "UPDATE" ws renewal (comma renewal){0,19}
+renewal ::= column-name sp "=" sp (comparand | "VALUES" sp open column-name close)
+update ::= "UPDATE" ws table-name ws "SET" ws set (comma set){0,19} (ws "WHERE" ws expr)? (
+  ws "LIMIT" ws count)?
+delete ::= "DELETE" ws "FROM" ws table-name (ws "WHERE" ws expr)? (ws "LIMIT" ws count)?
+scalar-0 ::= "NOW" | "CURDATE" | "CURTIME" | "RAND" | "UUID"
+aggregate-2 ::= "GROUP_CONCAT"
+aggregate-function ::= "COUNT" | "SUM" | "AVG" | "MIN" | "MAX" | "STDDEV" | "VARIANCE"
 scalar-1 ::= "ABS" | "ROUND" | "LENGTH" | "CHAR_LENGTH" | "LOWER" | "UPPER" | "TRIM" | "LTRIM" |
   "RTRIM" | "YEAR" |
   "MONTH" | "DAY" | "HOUR" | "DATE" | "FLOOR" | "CEIL" | "DAYNAME" | "MONTHNAME" | "QUARTER" |
-  "WEEK"
+  "WEEK" | "LAST_DAY" | "SQRT" | "REVERSE"
 scalar-2 ::= "ROUND" | "IFNULL" | "NULLIF" | "DATE_FORMAT" | "DATEDIFF" | "DATE_ADD" |
-  "DATE_SUB" | "SUBSTR" | "POWER" | "INSTR"
-scalar-3 ::= "SUBSTR" | "REPLACE" | "IF"
+  "DATE_SUB" | "SUBSTR" | "POWER" | "INSTR" |
+  "SUBSTRING" | "LEFT" | "RIGHT" | "STR_TO_DATE" | "FORMAT" | "MOD"
+scalar-3 ::= "SUBSTR" | "SUBSTRING" | "SUBSTRING_INDEX" | "LPAD" | "REPLACE" | "IF"
 scalar-many ::= "COALESCE" | "CONCAT" | "GREATEST" | "LEAST"
 """
 

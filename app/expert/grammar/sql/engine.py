@@ -30,7 +30,7 @@ from expert.grammar.sql.schema import Schema
 
 _NAMED = """
     known-table known-column alias word text string number count parameter compare ws
-    aggregate-function scalar-1 scalar-2 scalar-3 scalar-many
+    aggregate-function aggregate-2 scalar-0 scalar-1 scalar-2 scalar-3 scalar-many
 """
 _LEXEMES = frozenset(_NAMED.split())
 

@@ -35,29 +35,34 @@ from expert.resources import data
 _WORD = 30  # characters of a name that a query makes
 _NAMES = ("table-name", "column-name", "qualifier")
 _KINDS = ("query", "insert", "update", "delete")
-_LISTS = "aggregate aggregate-function scalar-1 scalar-2 scalar-3 scalar-many window-function "
-_LISTS += "constant call operand"
+_LISTS = "aggregate aggregate-function aggregate-2 scalar-0 scalar-1 scalar-2 scalar-3 "
+_LISTS += "scalar-many window-function constant call operand"
 _FUNCTIONS = tuple(_LISTS.split())
 _SCOPED = r"""
 query ::= plain-select (ws order)? (ws limit)? | named-select (ws order-any)? (ws limit)? |
   select (ws compound ws select){1,4} (ws order-any)? (ws limit)? | with ws later
 later ::= select-any (ws compound ws select-any){0,4} (ws order-any)? (ws limit)?
 select ::= plain-select | named-select
-plain-select ::= "SELECT" ws (("DISTINCT" | "ALL") ws)? output (comma output){0,29} (
-  ws from-tables rest)?
-named-select ::= "SELECT" ws (("DISTINCT" | "ALL") ws)? some-named (ws from-tables rest-named)? |
-  "SELECT" ws (("DISTINCT" | "ALL") ws)? items ws from-derived rest-any
-some-named ::= (output comma){0,29} expr ws "AS" ws word (comma item){0,29}
+plain-select ::= "SELECT" ws first (comma output){0,29} (ws from-tables rest)?
+named-select ::= "SELECT" ws some-named (ws from-tables rest-named)? |
+  "SELECT" ws (first | first-expr ws "AS" ws word) (comma item){0,29} ws from-derived rest-any
+some-named ::= (first-expr | first comma (output comma){0,28} expr) ws "AS" ws word (
+  comma item){0,29}
+first ::= first-expr | (("DISTINCT" | "ALL") ws)? ("*" | qualifier "." "*")
+first-expr ::= (("DISTINCT" | "ALL") ws)? expr | bracketed
 output ::= "*" | qualifier "." "*" | expr
 item ::= output | expr ws "AS" ws word
 rest ::= (ws "WHERE" ws expr)? (ws group)?
 rest-named ::= (ws "WHERE" ws expr)? (ws group-any)?
+upsert ::= "ON" ws "CONFLICT" (sp columns)? ws "DO" ws (
+  "NOTHING" | "UPDATE" ws "SET" ws renewal (comma renewal){0,19} (ws "WHERE" ws expr)?)
+renewal ::= column-name sp "=" sp (comparand | (column sp operator sp)? "EXCLUDED" "." column-name)
 cte ::= word (sp columns-of-cte)? ws "AS" sp open query-any close
 columns-of-cte ::= open word (comma word){0,19} close
 from-derived ::= "FROM" ws (derived | named (joiner named on?){0,4} joiner derived on-any?) (
   joiner (named | derived) on-any?){0,4}
 named ::= table-name (ws ("AS" ws)? alias)?
-derived ::= open query close (ws ("AS" ws)? alias)?
+derived ::= open query close (ws ("AS" ws)? word)?
 """
 
 
@@ -110,7 +115,7 @@ def _template(dialect: Dialect) -> dict[str, Node]:
     """
     later = ("query", "select", "order", "group", "rest", "on")
     placeholders = "".join(f'{name}-any ::= "x"\n' for name in later)
-    parts = (text, dialect.rules, placeholders, _SCOPED, known, "alias ::= word\n")
+    parts = (text, placeholders, _SCOPED, dialect.rules, known, "alias ::= word\n")
     rules = parse_gbnf("\n".join(parts) + names, "sql.gbnf").rules
     rules["word"] = word_except(dialect.reserved, _WORD)
     return _with_any(rules)

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from expert.grammar.sql import scope
 from expert.grammar.sql.dialects import COMMON_RESERVED
 from expert.grammar.sql.scope import Bracket, Query
 from expert.grammar.sql.state import State, end_from, end_item, settle, value
 
 KEYWORDS = frozenset(word.encode() for word in COMMON_RESERVED) | frozenset(
-    b"regexp ilike similar interval any some".split()
+    b"glob regexp ilike similar interval any some".split()
 )
-_ENDED = frozenset(b"end asc desc".split())
+_ENDED = frozenset(b"end asc desc collate".split())
 _IN_COMPOUND_ORDER = frozenset(b"by nulls".split())
 
 
@@ -44,12 +45,16 @@ def select(state: State, top: Query) -> State | None:
 
 
 def _with(state: State, top: Query) -> State | None:
+    if top.stage == "group":
+        return state.key(b"with", False)  # of ROLLUP
     return state.put(replace(top, stage="cte")).key(b"with")
 
 
 def _from(state: State, top: Query) -> State | None:
     if top.stage == "delete":
         return state.put(replace(top, stage="target")).key(b"from")
+    if top.stage == "set":
+        return state.put(replace(top, stage="source")).key(b"from")
     if top.stage != "items":
         return state.key(b"from")
     ended = end_item(top)
@@ -81,6 +86,10 @@ def _joining(state: State, stage: str, natural: bool) -> State | None:
 
 
 def _on(state: State, top: Query) -> State | None:
+    if top.stage == "items":
+        return state.key(b"on")  # of DISTINCT
+    if top.stage == "values":
+        return state.put(replace(top, stage="conflict")).key(b"on", False)
     settled = settle(state)
     if settled is None:
         return None
@@ -89,6 +98,10 @@ def _on(state: State, top: Query) -> State | None:
 
 
 def _using(state: State, top: Query) -> State | None:
+    if not top.sources:  # of DELETE, which names more tables there
+        settled = settle(state)
+        assert settled and isinstance(settled.top, Query)
+        return settled.put(replace(settled.top, stage="source")).key(b"using")
     settled = _on(state, top)
     if settled is None:
         return None
@@ -117,12 +130,36 @@ def _compound(state: State, top: Query) -> State | None:
     assert isinstance(done, Query)
     names = frozenset(name for name in done.outputs if name) | done.aliases
     width = len(done.outputs)
+    ended = _read_itself(ended, done)
     return ended.put(
         Query(
             "set-op", done.opened, width, aliases=names, ctes=done.ctes, compound=True,
             target=done.target,
         )
     ).key(b"union")  # fmt: skip
+
+
+def _read_itself(state: State, query: Query) -> State:
+    """Return the state in which the rest of a recursive query of WITH may read its beginning."""
+    if query.opened != "cte":
+        return state
+    *outer, around, bracket, last = state.frames
+    assert isinstance(around, Query)
+    if not around.recursive or any(made.name == around.cte for made in around.ctes):
+        return state
+    made = scope.Source(around.cte, query.outputs)
+    around = replace(around, ctes=(*around.ctes, made))
+    return replace(state, frames=(*outer, around, bracket, last))
+
+
+def _update(state: State, top: Query) -> State | None:
+    """Begin an UPDATE, or the one of an INSERT whose row is there already."""
+    if top.stage != "conflict":
+        return _into(state, top)
+    assert top.target
+    fresh = replace(top.target, name=b"excluded")
+    made = replace(top, stage="set", sources=(top.target, fresh), shared=frozenset(fresh.columns))
+    return state.put(made).key(b"update")
 
 
 def _into(state: State, top: Query) -> State | None:
@@ -168,8 +205,9 @@ _CLAUSES: dict[bytes, Callable[[State, Query], State | None]] = {
     b"having": _clause("having"),
     b"order": _clause("order"),
     b"limit": _clause("limit"),
+    b"fetch": _clause("limit"),
     b"into": _into,
-    b"update": _into,
+    b"update": _update,
     b"delete": _delete,
     b"set": _set,
     b"values": _values,

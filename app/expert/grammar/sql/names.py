@@ -12,7 +12,19 @@ from expert.grammar.sql.state import State, column, value
 _CONSTANTS = frozenset(b"true false current_date current_time current_timestamp".split())
 _UNITS = frozenset(b"extract timestampdiff".split())
 _TYPED_TEXTS = frozenset(b"date time timestamp".split())
-_MOST_SOURCES = 12
+_ALSO_FUNCTIONS = frozenset(b"left right".split())
+_VALUES = frozenset(("items", "where", "on", "set", "group", "having", "order", "returning"))
+_NONE: frozenset[bytes] = frozenset()
+_AT_START = {
+    b"": frozenset((b"replace",)),
+    b"insert": frozenset((b"ignore",)),
+    b"or": frozenset((b"ignore", b"replace")),
+}
+"""Words that are no names at the beginning of a statement, by what stands before them."""
+_AFTER = {b"limit": frozenset((b"first", b"next"))}
+"""The same elsewhere."""
+_COMPLETE = frozenset(b"nulls first last rows row only nocase binary rtrim rollup".split())
+"""Words after which no value follows."""
 
 
 def decide(state: State, held: Piece, piece: Piece) -> tuple[State | None, bool]:
@@ -35,7 +47,7 @@ def use(state: State, held: Piece) -> State | None:
     if held.kind == "word":
         return value(state) if name in _CONSTANTS else None
     top = state.top
-    if isinstance(top, Query) and top.stage == "set" and state.last in (b"set", b","):
+    if isinstance(top, Query) and top.stage == "set" and state.last in (b"set", b"update", b","):
         return None  # a column to be set, which no text can be
     return value(state) if held.kind in state.dialect.texts else None
 
@@ -60,7 +72,7 @@ def name(state: State, piece: Piece) -> State | None:
     if isinstance(top, Bracket):
         if top.typed:
             return state
-        if top.kind in ("using", "columns", "cte-columns"):
+        if top.kind in ("using", "columns", "conflict", "cte-columns"):
             return _listed(state, top, word)
         if top.empty and piece.kind == "word":
             if word in (b"select", b"with") and top.kind != "call":
@@ -70,17 +82,33 @@ def name(state: State, piece: Piece) -> State | None:
         state = state.put(replace(top, empty=False))
     elif (placed := place(state, top, piece)) is not None:
         return placed[0]
-    if piece.kind == "word" and _is_keyword(state, word):
-        return keyword(state, word)
+    if piece.kind == "word":
+        if word in expected(state):
+            return state.key(word)
+        if _is_keyword(state, word):
+            return keyword(state, word)
     if not state.operand:
-        return replace(state, operand=word not in (b"first", b"last"))
+        ended = word in _COMPLETE or (isinstance(top, Query) and top.stage == "conflict")
+        return state.key(word, not ended)
     return replace(state, held=piece)
 
 
 def _is_keyword(state: State, word: bytes) -> bool:
-    if word in (b"left", b"right", b"replace", b"if") and not isinstance(state.top, Query):
+    top = state.top
+    value_next = isinstance(top, Bracket) or (state.operand and top.stage in _VALUES)
+    if word in _ALSO_FUNCTIONS and value_next:
         return False
-    return word in KEYWORDS
+    if word == b"values" and isinstance(top, Query) and top.stage == "set":
+        return False
+    return word in KEYWORDS or (word == b"fetch" and "fetch" in state.dialect.reserved)
+
+
+def expected(state: State) -> frozenset[bytes]:
+    """Return the words that mean something at this place alone."""
+    top = state.top
+    if isinstance(top, Query) and top.stage == "start":
+        return _AT_START.get(state.last, _NONE)
+    return _AFTER.get(state.last, _NONE)
 
 
 def place(state: State, top: Query, piece: Piece) -> tuple[State | None] | None:
@@ -92,6 +120,8 @@ def place(state: State, top: Query, piece: Piece) -> tuple[State | None] | None:
     if top.stage == "named" and not keyword:
         named = scope.add_source(top, word) if top.fresh is not None else None
         return (state.put(named).key(b"") if named else None,)
+    if top.stage == "cte" and state.last == b"with" and word == b"recursive":
+        return (state.put(replace(top, recursive=True)).key(word),)
     if top.stage == "cte" and not keyword:
         taken = any(made.name == word for made in top.ctes) or word in state.known.tables
         return (None if taken else state.put(replace(top, stage="cte-as", cte=word)),)
@@ -121,7 +151,9 @@ def _listed(state: State, top: Bracket, name: bytes) -> State | None:
         holders = sum(name in source.columns for source in query.sources[:-1])
         if name not in query.sources[-1].columns or (holders != 1 and name not in query.shared):
             return None
-    if top.kind == "columns" and (query.target is None or name not in query.target.columns):
+    if top.kind in ("columns", "conflict") and (
+        query.target is None or name not in query.target.columns
+    ):
         return None
     return state.put(replace(top, names=(*top.names, name)))
 

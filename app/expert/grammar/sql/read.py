@@ -1,36 +1,31 @@
 """Reads a database's schema from CREATE statements, a SQLite file, or a short notation.
 
-Short notation, one table a line: `singer(singer_id number pk, name, "full name" text)`; only the
-names matter, and lines that begin with `fk:` or `--` are passed over.
+Short notation, one table a line: `singer(singer_id number pk, name, "full name" text)`; types and
+keys may be left out, a line `fk: song.singer_id=singer.id` links tables, `--` begins a comment.
 """
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 from expert.errors import NotFoundError, UsageError, VerificationError
 from expert.grammar.sql.schema import Column, Schema, Table, fold
+from expert.grammar.sql.statements import NAME, kind_of, link, read_statements, unquote
 
 _MAGIC = b"SQLite format 3\0"
 _LARGEST = 4_000_000  # bytes of a schema in text
 _MOST = 5_000  # tables, and columns of a table
-_NAME = r'"(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\]|[^\W\d][\w$]*'
-_TOKEN = re.compile(
-    rf"\s+|--[^\n]*|/\*.*?\*/|(?P<name>{_NAME})|'(?:[^']|'')*'|(?P<mark>[^\s])", re.DOTALL
-)
-_LINE = re.compile(rf"\s*(?P<name>{_NAME}|[\w$]+)\s*\((?P<columns>.*)\)\s*;?\s*")
-_ENTRY = re.compile(rf"\s*(?:(?P<name>{_NAME}|[\w$]+)(?P<rest>[^,\"`]*)|(?P<odd>[^,]+))(?:,|$)")
+_LINE = re.compile(rf"\s*(?P<name>{NAME}|[\w$]+)\s*\((?P<columns>.*)\)\s*;?\s*")
+_ENTRY = re.compile(rf"\s*(?:(?P<name>{NAME}|[\w$]+)(?P<rest>[^,\"`]*)|(?P<odd>[^,]+))(?:,|$)")
 _WORDS = """
     number text time boolean others pk int integer real numeric varchar char date datetime
     timestamp bool float double decimal blob json uuid bigint serial not
 """
 _TYPES = set(_WORDS.split())
 _TYPES |= {"primary", "key", "null", "unique", "smallint", "tinyint", "string", "year"}
-_RULES = {"primary", "foreign", "unique", "check", "constraint", "key", "index", "exclude"}
-_RULES |= {"fulltext", "spatial", "period", "like"}
 
 
 def read_schema(source: Path | str) -> Schema:
@@ -71,13 +66,12 @@ def read_text(text: str, source: str = "schema") -> Schema:
     if len(text) > _LARGEST:
         raise UsageError(f"{source} is too large.", f"{_LARGEST:,} characters are read at most.")
     if re.search(r"\bcreate\b", text, re.IGNORECASE):
-        tables = list(_statements(text))
-    else:
-        tables = list(_notation(text, source))
-    return _schema(tables, source)
+        tables, links = read_statements(text)
+        return _schema(tables, source, links)
+    return _schema(list(_notation(text, source)), source, _links(text))
 
 
-def _schema(tables: list[Table], source: str) -> Schema:
+def _schema(tables: list[Table], source: str, links: Iterable[str] = ()) -> Schema:
     unique = {fold(table.name): table for table in tables if table.columns}
     if not unique:
         raise UsageError(
@@ -91,7 +85,7 @@ def _schema(tables: list[Table], source: str) -> Schema:
             "A grammar of them all would be too slow.",
             "Leave out those that are not needed.",
         )
-    return Schema(tuple(unique.values()))
+    return Schema(tuple(unique.values()), tuple(dict.fromkeys(links)))
 
 
 def _read_database(path: Path) -> Schema:
@@ -102,9 +96,15 @@ def _read_database(path: Path) -> Schema:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True)) as database:
             rows = database.execute(
-                "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS c"
+                "SELECT m.name, c.name, c.type, c.pk"
+                " FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS c"
                 " WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
                 f" AND c.hidden <> 1 ORDER BY m.rowid, c.cid LIMIT {_MOST * 20}"
+            ).fetchall()
+            keys = database.execute(
+                'SELECT m.name, k."from", k."table", k."to"'
+                " FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS k"
+                f" WHERE m.type = 'table' LIMIT {_MOST}"
             ).fetchall()
     except sqlite3.Error as error:
         raise VerificationError(
@@ -113,60 +113,11 @@ def _read_database(path: Path) -> Schema:
             "Check the file with `sqlite3 FILE .schema`, or give its CREATE statements as text.",
         ) from error
     columns: dict[str, list[Column]] = {}
-    for table, column in rows:
-        columns.setdefault(str(table), []).append(Column(str(column)))
-    return _schema([Table(name, tuple(held)) for name, held in columns.items()], str(path))
-
-
-def _unquote(name: str) -> tuple[str, bool]:
-    """Return a name without its quotes, and whether it had any."""
-    quoted = name[:1] in ('"', "`", "[")
-    if not quoted:
-        return name, False
-    close = name[-1]
-    return name[1:-1].replace(close * 2, close), True
-
-
-def _statements(text: str) -> Iterator[Table]:
-    tokens = [match for match in _TOKEN.finditer(text) if match.lastgroup]
-    words = [match[0] for match in tokens]
-    place = 0
-    while place < len(words):
-        if words[place].lower() == "create":
-            place, table = _create(words, tokens, place + 1)
-            if table:
-                yield table
-        else:
-            place += 1
-
-
-def _create(words: list[str], tokens: list[re.Match[str]], place: int) -> tuple[int, Table | None]:
-    while place < len(words) and words[place].lower() not in ("table", ";", "("):
-        place += 1
-    if place >= len(words) or words[place].lower() != "table":
-        return place, None
-    place += 1
-    if [word.lower() for word in words[place : place + 3]] == ["if", "not", "exists"]:
-        place += 3
-    name = ""
-    while place < len(words) and words[place] not in ("(", ";"):
-        if tokens[place]["name"] and (not name or words[place - 1] == "."):
-            name = words[place]
-        place += 1
-    if not name or place >= len(words) or words[place] != "(":
-        return place, None
-    columns: list[Column] = []
-    depth, fresh = 1, True
-    place += 1
-    while place < len(words) and depth:
-        word = words[place]
-        if fresh and depth == 1 and tokens[place]["name"] and word.lower() not in _RULES:
-            columns.append(Column(*_unquote(word)))
-        depth += (word == "(") - (word == ")")
-        fresh = word == "," and depth == 1
-        place += 1
-    plain, exact = _unquote(name)
-    return place, Table(plain, tuple(columns), exact)
+    for table, column, type_, key in rows:
+        found = Column(str(column), kind=kind_of(str(type_)), key=bool(key))
+        columns.setdefault(str(table), []).append(found)
+    tables = [Table(name, tuple(held)) for name, held in columns.items()]
+    return _schema(tables, str(path), (link(*map(str, key)) for key in keys if key[3]))
 
 
 def _notation(text: str, source: str) -> Iterator[Table]:
@@ -180,25 +131,31 @@ def _notation(text: str, source: str) -> Iterator[Table]:
                 f"The line is: {line[:120].strip()}",
                 "Write one table a line, such as singer(singer_id, name, age).",
             )
-        name, exact = _unquote(found["name"])
+        name, exact = unquote(found["name"])
         yield Table(name, tuple(_columns(found["columns"])), exact)
 
 
 def _columns(text: str) -> Iterator[Column]:
     for entry in _ENTRY.finditer(text):
         shown = (entry["name"] or entry["odd"] or "").strip()
-        name, exact = _unquote(shown)
-        if exact:
-            yield Column(name, True)
-        elif shown:
-            yield Column(_plain_name(shown, entry["rest"] or ""))
+        name, exact = unquote(shown)
+        words = (entry["rest"] or "").split()
+        types = [n for n, word in enumerate(words) if word.partition("(")[0].lower() in _TYPES]
+        first = len(words) if exact else next(iter(types), len(words))
+        named = name if exact else " ".join([shown, *words[:first]])
+        if exact or shown:
+            about = [word.lower() for word in words[0 if exact else first :]]
+            kind = next((found for word in about if (found := kind_of(word))), "")
+            yield Column(named, exact, kind, bool({"pk", "primary"}.intersection(about)))
 
 
-def _plain_name(first: str, rest: str) -> str:
-    """Return an unquoted name with its further words, up to the first that tells a type."""
-    words = [first]
-    for word in rest.split():
-        if word.partition("(")[0].lower() in _TYPES:
-            break
-        words.append(word)
-    return " ".join(words)
+def _links(text: str) -> list[str]:
+    """Return the links of the short notation's `fk:` lines."""
+    lines = (line.strip() for line in text.splitlines())
+    return [
+        part.strip()
+        for line in lines
+        if line.startswith("fk:")
+        for part in line.removeprefix("fk:").split(",")
+        if part.strip()
+    ]

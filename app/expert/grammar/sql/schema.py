@@ -9,6 +9,10 @@ class Column:
 
     name: str
     exact: bool = False
+    kind: str = ""
+    """`number`, `time`, `boolean`; empty for text and for what is not known."""
+    key: bool = False
+    """Part of the primary key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class Schema:
     """The tables of one database."""
 
     tables: tuple[Table, ...]
+    links: tuple[str, ...] = ()
+    """Foreign keys, such as `song.singer_id=singer.id`."""
 
 
 def fold(name: str) -> bytes:

@@ -58,6 +58,8 @@ class Query:
     compound: bool = False
     target: Source | None = None
     """The table that a statement changes."""
+    recursive: bool = False
+    """Whether the queries of WITH may read themselves."""
 
 
 @dataclass(frozen=True, slots=True)

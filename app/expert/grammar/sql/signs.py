@@ -8,7 +8,8 @@ from expert.grammar.sql.state import State, end_item, end_query, settle, value
 
 _DEEPEST = 14  # brackets and queries inside each other
 AGGREGATES = frozenset(
-    b"count sum avg min max total group_concat array_agg bool_or bool_and stddev variance".split()
+    b"count sum avg min max total group_concat string_agg array_agg bool_or bool_and stddev "
+    b"variance".split()
 )
 WINDOWS = frozenset(b"row_number rank dense_rank lag lead".split())
 
@@ -59,7 +60,7 @@ def call(state: State, function: bytes) -> State | None:
         return None
     if isinstance(state.top, Query) and state.top.stage == "items":
         state = state.put(replace(state.top, item=b""))
-    return _push(state, Bracket("call", function))
+    return _push(state, Bracket("cast" if function == b"cast" else "call", function))
 
 
 def _may_call(state: State, function: bytes) -> bool:
@@ -101,9 +102,13 @@ def _open(state: State) -> State | None:
         return _push(state.put(made), Bracket("columns")) if made else None
     elif top.stage == "values":
         return _push(state, Bracket("row"))
+    elif top.stage == "conflict":
+        return _push(state, Bracket("conflict"))
+    elif top.stage == "items" and state.last == b"on":
+        return _push(state, Bracket("distinct-on"))
     elif top.stage == "items":
         state = state.put(replace(top, item=b""))
-    kinds = {b"in": "in", b"exists": "exists", b"cast": "cast", b"over": "over"}
+    kinds = {b"in": "in", b"exists": "exists", b"over": "over"}
     kind = kinds.get(state.last, "value")
     query = state.frames[scope.query_of(state.frames)]
     if kind == "over" and isinstance(query, Query) and query.stage not in ("items", "order"):
@@ -127,6 +132,8 @@ def _close(state: State) -> State | None:
         return closed
     if top.kind == "row" and isinstance(query, Query) and top.count != query.width:
         return None
+    if top.kind == "distinct-on":
+        return replace(closed, operand=True)
     if top.kind == "columns" and isinstance(query, Query):
         return closed.put(replace(query, stage="insert", width=len(top.names)))
     if top.kind == "using" and isinstance(query, Query):
@@ -166,7 +173,7 @@ def _comma(state: State) -> State | None:
         return None if too_wide(listed, 1) else ready.put(listed)
     if top.stage == "cte-done":
         return ready.put(replace(top, stage="cte"))
-    if top.stage in ("named", "on") and top.target is None:
+    if top.stage in ("named", "on"):
         settled = settle(state)
         if settled is None or not isinstance(settled.top, Query):
             return None

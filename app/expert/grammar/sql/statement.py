@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from expert.grammar.sql import scope
 from expert.grammar.sql.keywords import KEYWORDS
-from expert.grammar.sql.names import decide, name, number, use
+from expert.grammar.sql.names import decide, expected, name, number, use
 from expert.grammar.sql.scanner import Piece, Scanner
 from expert.grammar.sql.scope import OPEN, Bracket, Query
 from expert.grammar.sql.signs import sign
@@ -50,13 +50,15 @@ def viable(state: State, scanner: Scanner) -> bool:
     part, kind, top = scanner.text.lower(), scanner.kind, state.top
     if kind in ("", "number", "'") or state.last in (b":", b"@", b"$"):
         return True
+    if any(word.startswith(part) for word in expected(state)):
+        return True
     if state.owner is not None:
         columns = scope.columns_of(state.frames, state.known, state.owner)
         return any(column.startswith(part) for column in columns)
     if isinstance(top, Bracket):
         if top.typed or top.kind == "cte-columns":
             return True
-        if top.kind in ("using", "columns"):
+        if top.kind in ("using", "columns", "conflict"):
             return _listable(state, top, part)
     elif top.stage in ("source", "target"):
         made = (one.name for _, query in scope.queries(state.frames) for one in query.ctes)
