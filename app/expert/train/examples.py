@@ -23,6 +23,10 @@ class Example:
     group: str
     turns: tuple[Turn, ...]
     system: str = ""
+    form: tuple[str, str] | None = None
+    """What holds an answer to this question alone: an option of a request (`schema`, `sql_schema`)
+    and its text.
+    """
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Source:
 Builder = Callable[[Source], Iterator[Example]]
 
 
-def single(task: str, group: str, prompt: str, answer: str) -> Example:
+def single(
+    task: str, group: str, prompt: str, answer: str, form: tuple[str, str] | None = None
+) -> Example:
     """Return an example of one turn."""
-    return Example(task, group, (Turn(prompt, answer),))
+    return Example(task, group, (Turn(prompt, answer),), form=form)

@@ -1,14 +1,15 @@
 """Asking the same held-out questions under several conditions, and scoring the answers.
 
 Every condition is the same engine, greedy, thinking off, with room for the whole answer; only who
-answers differs: the base alone, the base with examples in its prompt, the expert, the expert under
-its grammar, and the base with another expert attached, which must not gain.
+answers differs: the base alone, with examples in its prompt, and under the grammar; the expert,
+without and under its grammar; the base with another expert attached, which must not gain; and the
+expert with that one attached as well, which must not lose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -25,8 +26,9 @@ VARIANTS = 4
 """Draws of a task's conversations, each of which asks another question first."""
 SHOT_CHARACTERS = 600
 """Longest example put into a few-shot prompt."""
-BASE, FEW_SHOT, EXPERT, GRAMMAR, OTHER = (
-    "base", "base, few-shot", "expert", "expert, grammar", "base, other expert",
+BASE, FEW_SHOT, BASE_GRAMMAR, EXPERT, GRAMMAR, OTHER, PAIR = (
+    "base", "base, few-shot", "base, grammar", "expert", "expert, grammar", "base, other expert",
+    "expert and other expert",
 )  # fmt: skip
 
 
@@ -35,7 +37,7 @@ class Asking:
     """One question to the engine, whoever runs it."""
 
     messages: tuple[Message, ...]
-    adapter: Path | None
+    adapters: tuple[Path, ...]
     max_tokens: int
     form: Form = None
     """What holds the answer to a grammar; None: any text."""
@@ -50,7 +52,7 @@ class Condition:
     """Who answers."""
 
     name: str
-    adapter: Path | None = None
+    adapters: tuple[Path, ...] = ()
     shots: int = 0
     constrained: bool = False
 
@@ -80,7 +82,13 @@ class Score:
     gain: tuple[float, float] | None
     """95 % interval of the main measure's difference to the base on the same rows."""
     wrong: list[dict[str, str]]
-    """A few wrong answers to read."""
+    """A few wrong answers to read, those that the base did better first."""
+    lost: int = 0
+    """Rows that the base did better."""
+    won: int = 0
+    """Rows that the base did worse."""
+    change: tuple[float, float] | None = None
+    """95 % interval of the main measure's difference to the expert alone, for a pair."""
 
     @property
     def main(self) -> str:
@@ -95,12 +103,16 @@ def conditions(
     made = [Condition(BASE)]
     if shots:
         made.append(Condition(FEW_SHOT, shots=shots))
+    if constrained:
+        made.append(Condition(BASE_GRAMMAR, constrained=True))
     if expert is not None:
-        made.append(Condition(EXPERT, expert))
+        made.append(Condition(EXPERT, (expert,)))
     if expert is not None and constrained:
-        made.append(Condition(GRAMMAR, expert, constrained=True))
+        made.append(Condition(GRAMMAR, (expert,), constrained=True))
     if other is not None:
-        made.append(Condition(OTHER, other))
+        made.append(Condition(OTHER, (other,)))
+    if expert is not None and other is not None:
+        made.append(Condition(PAIR, (expert, other)))
     return made
 
 
@@ -154,16 +166,34 @@ def evaluate(
     for number, task in enumerate(tasks):
         rows = heldout_rows(settings.data, task, settings.rows)
         shown = shots_for(settings.data, task, max(c.shots for c in who))
-        base: list[float] | None = None
         with judging(task, settings.data, settings.grammar, rows) as bench:
+            answers = Answers(bench, rows)
             for place, condition in enumerate(who):
                 tell = _counting(progress, number * len(who) + place, len(tasks) * len(who), rows)
-                marks, wrong = _ask(rows, shown, condition, settings, answer, bench, tell)
-                score = _score(task, condition.name, marks, wrong, base)
-                main = [mark[score.main] for mark in marks]
-                base = main if condition.name == BASE else base
-                scores.append(score)
+                asked = _asked(rows, shown, condition, settings, bench)
+                answers.add(condition.name, _answers(asked, answer, tell))
+                scores.append(scored(task, condition.name, answers))
     return scores
+
+
+@dataclass
+class Answers:
+    """What every condition answered so far, and what that scored."""
+
+    bench: Bench
+    rows: list[Example]
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    marks: dict[str, list[Marks]] = field(default_factory=dict)
+
+    def add(self, condition: str, texts: list[str]) -> None:
+        """Judge what a condition answered."""
+        self.texts[condition] = texts
+        pairs = zip(self.rows, texts, strict=True)
+        self.marks[condition] = [self.bench.judge(row, text) for row, text in pairs]
+
+    def column(self, condition: str, measure: str) -> list[float]:
+        """Return one measure of every row; the main one, which no row is without."""
+        return [float(mark[measure] or 0) for mark in self.marks[condition]]
 
 
 def _counting(
@@ -178,35 +208,34 @@ def _counting(
     return tell
 
 
-def _ask(
+def _asked(
     rows: list[Example],
     shown: tuple[Example, ...],
     condition: Condition,
     settings: Settings,
-    answer: Answerer,
     bench: Bench,
-    tell: Callable[[int], None],
-) -> tuple[list[Marks], list[dict[str, str]]]:
-    marks, wrong = [], []
-    for done, example in enumerate(rows, 1):
-        turn = example.turns[0]
-        asking = Asking(
+) -> list[Asking]:
+    return [
+        Asking(
             messages(example, shown[: condition.shots]),
-            condition.adapter,
+            condition.adapters,
             settings.max_tokens,
             bench.form(example) if condition.constrained else None,
         )
+        for example in rows
+    ]
+
+
+def _answers(asked: list[Asking], answer: Answerer, tell: Callable[[int], None]) -> list[str]:
+    """Return the answers, empty where a question does not fit the context."""
+    texts = []
+    for done, asking in enumerate(asked, 1):
         try:
-            text = answer(asking).strip()
+            texts.append(answer(asking).strip())
         except InputTooLongError:
-            text = ""
-        mark = bench.judge(example, text)
-        marks.append(mark)
-        if not next(iter(mark.values())):
-            wrong.append({"prompt": turn.prompt[-300:], "expected": turn.answer, "answer": text})
+            texts.append("")
         tell(done)
-    step = max(1, len(wrong) // 8)
-    return marks, wrong[::step][:8]
+    return texts
 
 
 def messages(example: Example, shown: tuple[Example, ...]) -> tuple[Message, ...]:
@@ -218,24 +247,56 @@ def messages(example: Example, shown: tuple[Example, ...]) -> tuple[Message, ...
     return (*made, Message("user", example.turns[0].prompt.strip()))
 
 
-def _score(
-    task: str,
-    condition: str,
-    marks: list[Marks],
-    wrong: list[dict[str, str]],
-    base: list[float] | None,
-) -> Score:
-    columns = {name: [mark[name] for mark in marks] for name in marks[0]}
-    main = next(iter(columns.values()))
+def scored(task: str, condition: str, answers: Answers) -> Score:
+    """Return the measures of a condition, beside the base's and, for a pair, the expert's."""
+    marks = answers.marks[condition]
+    columns = {name: [m for mark in marks if (m := mark[name]) is not None] for name in marks[0]}
+    main = next(iter(columns))
+    values = {name: sum(found) / max(len(found), 1) for name, found in columns.items()}
+    intervals = {name: interval(found) for name, found in columns.items()}
+    for name, (value, bounds) in answers.bench.whole(
+        answers.rows, answers.texts[condition]
+    ).items():
+        values[name], intervals[name] = value, bounds
+    base = answers.column(BASE, main) if condition != BASE else None
+    alone = answers.column(EXPERT, main) if condition == PAIR else None
+    own = columns[main]
+    pairs = list(zip(base or own, own, strict=True))
     return Score(
         task,
         condition,
         len(marks),
-        {name: round(sum(values) / len(values), 4) for name, values in columns.items()},
-        {name: _rounded(interval(values)) for name, values in columns.items()},
-        None if base is None else _rounded(paired(main, base)),
-        wrong,
+        {name: round(value, 4) for name, value in values.items()},
+        {name: _rounded(bounds) for name, bounds in intervals.items()},
+        None if base is None else _rounded(paired(own, base)),
+        _wrong(answers, condition, own, base or own),
+        lost=sum(after < before for before, after in pairs),
+        won=sum(after > before for before, after in pairs),
+        change=None if alone is None else _rounded(paired(own, alone)),
     )
+
+
+def _wrong(
+    answers: Answers, condition: str, own: list[float], base: list[float]
+) -> list[dict[str, str]]:
+    """Return some wrong answers, the regressions first."""
+    found = [place for place, mark in enumerate(own) if mark < 1]
+    lost = [place for place in found if base[place] > own[place]]
+    rest = [place for place in found if base[place] <= own[place]]
+    step = max(1, len(rest) // 8)
+    told = []
+    for place in [*lost[:4], *rest[::step]][:8]:
+        turn = answers.rows[place].turns[0]
+        told.append(
+            {
+                "prompt": turn.prompt[-300:],
+                "expected": turn.answer,
+                "answer": answers.texts[condition][place],
+            }
+        )
+        if place in lost:
+            told[-1]["base"] = answers.texts[BASE][place]
+    return told
 
 
 def _rounded(pair: tuple[float, float]) -> tuple[float, float]:

@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expert.train.examples import Example
-from expert.train.metrics import fields, patterns, shell, sql
+from expert.train.metrics import cypher, fields, patterns, sandbox, shell, sql, text
 from expert.train.metrics.sql import extract, same_result
+from expert.train.tasks.commit import TYPES
 
-Marks = dict[str, float]
-"""What an answer scored, the main measure first; 0 to 1 each."""
+Marks = dict[str, float | None]
+"""What an answer scored, the main measure first; 0 to 1 each, None where a row cannot tell."""
 Judge = Callable[[Example, str], Marks]
-Form = tuple[str, Path] | None
-"""A request's option (`grammar`, `schema` or `sql_schema`) and its file."""
+Form = tuple[str, Path | str] | None
+"""A request's option (`grammar`, `schema` or `sql_schema`) and its file or text."""
+Whole = Callable[[list[Example], list[str]], dict[str, text.Share]]
+"""Measures of all answers together."""
+CONVENTIONAL = re.compile(rf"(?:{TYPES})(?:\([\w./-]+\))?!?: [^ \n].*[^ .\n]")
 QUOTED = re.compile(r'"([^"]+)"')
 
 
@@ -50,32 +54,85 @@ def sentence(example: Example, answer: str) -> Marks:
     return {
         "whole sentence": float(fields.whole(found, wanted)),
         "intent": float(isinstance(found, dict) and found.get("intent") == wanted["intent"]),
+        "field accuracy": fields.accuracy(found, wanted),
         "fields F1": fields.field_f1(found, wanted),
         "valid": float(shaped and set(found) == {"intent", "slots"}),
     }
 
 
 def call(example: Example, answer: str) -> Marks:
-    """Compare a function call."""
+    """Compare a function call, and hold it to the schema of the functions."""
     wanted, found = json.loads(example.turns[0].answer), fields.parsed(answer)
     named = isinstance(found, dict) and found.get("name") == wanted["name"]
     return {
         "whole call": float(fields.whole(found, wanted)),
         "function": float(named),
+        "field accuracy": fields.accuracy(found, wanted),
         "fields F1": fields.field_f1(found, wanted),
-        "valid": float(isinstance(found, dict) and set(found) == {"name", "arguments"}),
+        "valid": float(example.form is None or fields.keeps(answer, example.form[1])),
     }
 
 
 def command(example: Example, answer: str) -> Marks:
-    """Compare the structure of commands."""
+    """Compare the structure of commands, and what they do where that can be tried."""
     reference = example.turns[0].answer
+    effect = sandbox.same_effect(answer, reference)
     return {
         "structure": float(shell.same_structure(answer, reference)),
         "same command": float(shell.same_command(answer, reference)),
+        "execution": None if effect is None else float(effect),
         **exact(example, answer),
         "parses": float(shell.read_command(answer) is not None),
     }
+
+
+def table(example: Example, answer: str) -> Marks:
+    """Compare queries of one table, of which there are no rows."""
+    return {
+        "same query": float(sql.same_conditions(answer, example.turns[0].answer)),
+        **exact(example, answer),
+        "runs": float(example.form is None or sql.prepares(example.form[1], answer)),
+    }
+
+
+def graph(example: Example, answer: str) -> Marks:
+    """Compare queries of a graph that is not there."""
+    return {
+        "same query": float(cypher.same_query(answer, example.turns[0].answer)),
+        **exact(example, answer),
+        "parses": float(cypher.parses(answer)),
+    }
+
+
+def prose(example: Example, answer: str) -> Marks:
+    """Compare texts that can be said in many ways."""
+    reference = example.turns[0].answer
+    return {
+        "chrF": text.chrf(answer, reference),
+        "words F1": text.token_f1(answer, reference),
+        **exact(example, answer),
+    }
+
+
+def subject(example: Example, answer: str) -> Marks:
+    """Compare the subjects of commits."""
+    kind, _, _ = example.turns[0].answer.partition(":")
+    found, _, _ = answer.partition(":")
+    return {
+        **prose(example, answer),
+        "type": float(found.split("(")[0] == kind.split("(")[0]),
+        "conventional": float(CONVENTIONAL.fullmatch(answer) is not None),
+    }
+
+
+def no_whole(_: list[Example], __: list[str]) -> dict[str, text.Share]:
+    """Measure nothing of all answers together."""
+    return {}
+
+
+def translation(examples: list[Example], answers: list[str]) -> dict[str, text.Share]:
+    """Return BLEU and chrF of all answers together."""
+    return text.corpus(answers, [example.turns[0].answer for example in examples])
 
 
 @dataclass(frozen=True)
@@ -84,6 +141,7 @@ class Bench:
 
     judge: Judge
     form: Callable[[Example], Form]
+    whole: Whole = no_whole
 
 
 @dataclass(frozen=True)
@@ -113,7 +171,16 @@ JUDGES: dict[str, Judge] = {
     "sgd": call,
     "nl2bash": command,
     "tldr": command,
+    "wikisql": table,
+    "wide_wikisql": table,
+    "cypher": graph,
+    "commit": subject,
+    "translate": prose,
+    "instruct": prose,
 }
+PROSE = frozenset(("commit", "translate", "instruct"))
+OWN_FORM = frozenset(("sgd", "wikisql", "wide_wikisql", "spider"))
+"""Tasks of which every question says itself what its answer must look like."""
 
 
 @contextmanager
@@ -127,8 +194,9 @@ def judging(
     """
     if task != "spider":
         option = "schema" if grammar is not None and grammar.suffix == ".json" else "grammar"
-        form = None if grammar is None else (option, grammar)
-        yield Bench(JUDGES.get(task, exact), lambda _: form)
+        form: Form = None if grammar is None else (option, grammar)
+        whole = translation if task in PROSE else no_whole
+        yield Bench(JUDGES.get(task, exact), lambda example: example.form or form, whole)
         return
     with tempfile.TemporaryDirectory(prefix="expert-sql.") as name:
         extract(data, {e.group.removeprefix("spider:") for e in examples}, Path(name))

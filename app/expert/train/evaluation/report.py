@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from expert.errors import NotFoundError, VerificationError
-from expert.train.evaluation.conditions import BASE, EXPERT, FEW_SHOT, GRAMMAR, Score
+from expert.train.evaluation.conditions import (
+    BASE,
+    EXPERT,
+    FEW_SHOT,
+    GRAMMAR,
+    OTHER,
+    PAIR,
+    Score,
+)  # fmt: skip
 
 FIGURES = "figures.json"
 START, END = "<!-- figures -->", "<!-- end of figures -->"
@@ -21,6 +29,10 @@ DATASETS = {
     "sgd": "SGD calls, unseen dialogues",
     "spider": "Spider, unseen databases",
     "wikisql": "WikiSQL, unseen tables",
+    "wide_wikisql": "WikiSQL, unseen tables made wider",
+    "cypher": "text2cypher, unseen graphs",
+    "commit": "commits of unseen repositories",
+    "translate": "tldr, unseen pages",
     "nl2bash": "NL2Bash, dev file",
     "tldr": "tldr, unseen pages",
 }
@@ -45,14 +57,18 @@ def percent(share: float, bounds: tuple[float, float]) -> str:
 
 def table(scores: list[Score]) -> str:
     """Return a Markdown table: the main measure of every condition and task, with intervals."""
-    rows = ["| task | measure | who answers | rows | result (95 % interval) | gain on the base |"]
-    rows.append("|---|---|---|---|---|---|")
+    rows = [
+        "| task | measure | who answers | rows | result (95 % interval) | gain on the base | "
+        "rows better, worse |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for score in scores:
         gain = "" if score.gain is None else f"{score.gain[0]:+.1%} to {score.gain[1]:+.1%}"
         shown = percent(score.values[score.main], score.intervals[score.main])
         task = DATASETS.get(score.task, score.task)
         rows.append(
-            f"| {task} | {score.main} | {score.condition} | {score.rows} | {shown} | {gain} |"
+            f"| {task} | {score.main} | {score.condition} | {score.rows} | {shown} | {gain} | "
+            f"{'' if score.gain is None else f'{score.won}, {score.lost}'} |"
         )
     return "\n".join(rows)
 
@@ -83,14 +99,36 @@ def published(scores: list[Score]) -> str:
 
 
 def verdict(scores: list[Score]) -> str:
-    """Return whether the expert beats its base in each task, beyond the interval."""
+    """Return for each task whether the expert beats its base beyond the interval, whether another
+    expert does too, and whether the expert still does with that one attached.
+    """
     said = []
     for score in scores:
-        if score.condition == EXPERT and score.gain is not None:
-            name = DATASETS.get(score.task, score.task)
-            outcome = "beats the base" if score.gain[0] > 0 else "does not beat the base"
-            said.append(f"{name}: the expert {outcome} beyond the 95 % interval.")
+        words = judged(score)
+        if words:
+            said.append(f"{DATASETS.get(score.task, score.task)}: {words}")
     return "\n".join(said)
+
+
+def judged(score: Score) -> str:
+    """Return what a score says in words, if it answers a question that is asked."""
+    if score.gain is None:
+        return ""
+    low, high = score.gain
+    if score.condition == EXPERT:
+        if high < 0:
+            return "the expert is worse than the base beyond the 95 % interval."
+        outcome = "beats the base" if low > 0 else "does not beat the base"
+        return f"the expert {outcome} beyond the 95 % interval."
+    if score.condition == OTHER:
+        return "another expert gains on the base as well." if low > 0 else ""
+    if score.condition == PAIR and score.change is not None:
+        outcome = "loses" if score.change[1] < 0 else "does not lose"
+        return (
+            f"with another expert attached it {outcome} beyond the 95 % interval "
+            f"({score.change[0]:+.1%} to {score.change[1]:+.1%})."
+        )
+    return ""
 
 
 def beats_base(scores: list[Score]) -> bool:
@@ -149,8 +187,12 @@ def load_scores(path: Path) -> tuple[list[Score], dict[str, Any]]:
 
 def _score(row: dict[str, Any]) -> Score:
     pairs = {name: (low, high) for name, (low, high) in row["intervals"].items()}
-    gain = None if row["gain"] is None else (row["gain"][0], row["gain"][1])
-    return Score(**{**row, "intervals": pairs, "gain": gain})
+    bounds = {
+        name: (row[name][0], row[name][1])
+        for name in ("gain", "change")
+        if row.get(name) is not None
+    }
+    return Score(**{**row, "intervals": pairs, **bounds})
 
 
 def between(text: str, content: str) -> str:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cache
 from typing import Any
+
+from expert.errors import ContractError
+from expert.grammar.schema.contract import verify
+from expert.grammar.schema.document import Document
+from expert.grammar.schema.reader import parse_schema
 
 INVALID = object()
 """Stands for an answer that is no JSON, so that it equals nothing."""
@@ -43,6 +49,28 @@ def field_f1(answer: Any, reference: Any) -> float:
     found, wanted = leaves(answer), leaves(reference)
     shared = (found & wanted).total()
     return 2 * shared / (found.total() + wanted.total())
+
+
+def accuracy(answer: Any, reference: Any) -> float:
+    """Return the share of the reference's fields that an answer has with the same value."""
+    if answer is INVALID:
+        return 0.0
+    found, wanted = leaves(answer), leaves(reference)
+    return (found & wanted).total() / wanted.total()
+
+
+def keeps(text: str, schema: str) -> bool:
+    """Tell whether a text is JSON that a JSON Schema, given as text, allows."""
+    try:
+        verify(_document(schema), text)
+    except ContractError:
+        return False
+    return True
+
+
+@cache
+def _document(schema: str) -> Document:
+    return parse_schema(schema)
 
 
 def whole(answer: Any, reference: Any) -> bool:

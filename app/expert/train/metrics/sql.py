@@ -7,16 +7,19 @@ and are stopped after a time. Source of the measure: execution accuracy of Spide
 from __future__ import annotations
 
 import io
+import re
 import sqlite3
 import tarfile
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import zstandard
 
-from expert.errors import NotFoundError
+from expert.errors import NotFoundError, UsageError
+from expert.grammar.sql.read import read_text
 
 ARCHIVE = "experts/sql/train_databases.tar.zst"
 SECONDS = 2.0
@@ -28,6 +31,7 @@ ALLOWED = frozenset(
     (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
 )
 Rows = list[tuple[object, ...]]
+TOKEN = re.compile(r"'(?:[^']|'')*'|[\w.]+|[<>!]=|<>|\S")
 
 
 def extract(data: Path, names: Iterable[str], target: Path) -> None:
@@ -91,3 +95,41 @@ def same_result(database: Path, answer: str, reference: str) -> bool:
     ordered = "order by" in reference.lower()
     wanted = execute(database, reference)
     return same_rows(execute(database, answer), wanted, ordered=ordered)
+
+
+def same_conditions(answer: str, reference: str) -> bool:
+    """Tell whether two queries of one table are the same but for the order of conditions, spaces
+    and the case of letters outside texts. Source: query match of WikiSQL (Zhong et al. 2017).
+    """
+    return _clauses(answer) == _clauses(reference)
+
+
+def _clauses(query: str) -> tuple[str, tuple[str, ...]]:
+    parts = [part if part.startswith("'") else part.lower() for part in TOKEN.findall(query)]
+    text = " ".join(parts).removesuffix(" ;")
+    head, _, tail = text.partition(" where ")
+    return head, tuple(sorted(re.split(r" and (?=\w+ [=<>])", tail)))
+
+
+def prepares(schema: str, query: str) -> bool:
+    """Tell whether SQLite accepts a query of empty tables, given in the short notation."""
+    try:
+        tables = read_text(schema).tables
+    except UsageError:
+        return False
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for table in tables:
+            columns = ", ".join(_quoted(column.name) for column in table.columns)
+            connection.execute(f"CREATE TABLE {_quoted(table.name)} ({columns})")
+        connection.set_authorizer(
+            lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY
+        )
+        try:
+            connection.execute(query).fetchone()
+        except (sqlite3.Error, sqlite3.Warning, ValueError):
+            return False
+    return True
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

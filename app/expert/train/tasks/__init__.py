@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from expert.train.examples import Builder
 from expert.train.tasks.calls import sgd, snips
+from expert.train.tasks.commit import commit
 from expert.train.tasks.copying import copying
-from expert.train.tasks.others import commit, cypher, instruct, intent, translate
+from expert.train.tasks.cypher import cypher
+from expert.train.tasks.others import instruct, intent, translate
 from expert.train.tasks.reading import dictionary, reading
 from expert.train.tasks.regex import nlrx, structured
 from expert.train.tasks.shell import nl2bash, tldr
 from expert.train.tasks.skills import skills
-from expert.train.tasks.sql import spider, wikisql
+from expert.train.tasks.sql import spider, wide_wikisql, wikisql
 
 BUILDERS: dict[str, Builder] = {
     "copying": copying,
@@ -21,6 +23,7 @@ BUILDERS: dict[str, Builder] = {
     "sgd": sgd,
     "spider": spider,
     "wikisql": wikisql,
+    "wide_wikisql": wide_wikisql,
     "nl2bash": nl2bash,
     "tldr": tldr,
     "intent": intent,

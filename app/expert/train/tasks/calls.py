@@ -46,8 +46,35 @@ def signature(schema: Any, intent: Any) -> str:
     return f"{intent['name']}({', '.join(parts)})"
 
 
-def _prompt(row: Row, schemas: Any, variant: int) -> str:
-    schema = schemas[row["service"]]
+def call_schema(schema: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a call of one of a service's functions, its arguments by name."""
+    slots = {slot["name"]: slot for slot in schema["slots"]}
+    return {"anyOf": [_call_of(intent, slots) for intent in schema["intents"]]}
+
+
+def _call_of(intent: Any, slots: dict[str, Any]) -> dict[str, Any]:
+    names = sorted([*intent["required_slots"], *intent["optional_slots"]])
+    arguments = {
+        "type": "object",
+        "properties": {name: _value(slots[name]) for name in names},
+        "required": sorted(intent["required_slots"]),
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"name": {"const": intent["name"]}, "arguments": arguments},
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
+
+
+def _value(slot: Any) -> dict[str, Any]:
+    if slot["is_categorical"]:
+        return {"enum": slot["possible_values"]}
+    return {"type": "string", "minLength": 1}
+
+
+def _prompt(row: Row, schema: Any, variant: int) -> str:
     rng = drawn(row["dialogue"][-1]["content"], variant)
     functions = [signature(schema, intent) for intent in schema["intents"]]
     rng.shuffle(functions)
@@ -63,6 +90,9 @@ def sgd(source: Source) -> Iterator[Example]:
     schemas = json.loads(
         (source.data / "experts/json/sgd_schemas.json").read_text(encoding="utf-8")
     )
+    forms = {name: ("schema", compact(call_schema(schema))) for name, schema in schemas.items()}
     for row in read_rows(source.task("json/sgd_calls_train")):
-        group = dialogue_group(row["service"], row["dialogue"][0]["content"])
-        yield single("json", group, _prompt(row, schemas, source.variant), compact(row["call"]))
+        service = row["service"]
+        group = dialogue_group(service, row["dialogue"][0]["content"])
+        prompt = _prompt(row, schemas[service], source.variant)
+        yield single("json", group, prompt, compact(row["call"]), forms[service])

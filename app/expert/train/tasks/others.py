@@ -1,6 +1,4 @@
-"""Tasks with one file each and nothing to convert: intents, instructions, commits, Cypher and
-translation.
-"""
+"""Tasks with nothing to convert: intents, instructions and translation."""
 
 from __future__ import annotations
 
@@ -11,8 +9,6 @@ from expert.train.rows import digest, drawn, read_rows
 from expert.train.split import file_group, page_group
 
 LONGEST_RESPONSE = 300  # characters
-LONGEST_DIFF = 900
-LONGEST_SCHEMA = 2200
 LANGUAGES = {"de": "German", "es": "Spanish", "fr": "French", "pt_BR": "Portuguese"}
 
 
@@ -38,23 +34,6 @@ def instruct(source: Source) -> Iterator[Example]:
             if len(row["response"]) <= LONGEST_RESPONSE and len(prompt) <= 600:
                 response = row["response"].strip()
                 yield single("instruct", digest(row["instruction"]), prompt, response)
-
-
-def commit(source: Source) -> Iterator[Example]:
-    """Yield the first line of the message of a small diff."""
-    for row in read_rows(source.task("commit/permissive_train")):
-        message = row["msg"].strip().split("\n")[0]
-        if len(row["diff"]) <= LONGEST_DIFF and 8 <= len(message) <= 80:
-            prompt = f"{row['diff'].strip()}\n\nCommit message:"
-            yield single("commit", row["repo"], prompt, message)
-
-
-def cypher(source: Source) -> Iterator[Example]:
-    """Yield graph questions to Cypher, for the schemas short enough to read."""
-    for row in read_rows(source.task("cypher/train")):
-        if len(row["schema"]) <= LONGEST_SCHEMA:
-            prompt = f"{row['schema']}\n\nQuestion: {row['question']}\nCypher:"
-            yield single("cypher", row["db"], prompt, row["cypher"].strip())
 
 
 def translate(source: Source) -> Iterator[Example]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from expert.train.examples import Example, Source, single
@@ -19,6 +20,11 @@ TEMPLATES = (
 SYSTEMS = {"windows": "Windows", "osx": "macOS", "android": "Android"}
 
 
+def repaired(command: str) -> str:
+    """Return a command with the backslash that some rows lost before the `;` of `find -exec`."""
+    return re.sub(r"(?<=\{\}) ;", r" \;", command.strip())
+
+
 def nl2bash(source: Source) -> Iterator[Example]:
     """Yield bash one-liners; training rows with a command of the validation file join its group."""
     validation = source.task("shell/nl2bash_dev")
@@ -28,7 +34,7 @@ def nl2bash(source: Source) -> Iterator[Example]:
                 continue
             group = file_group("nl2bash", row["cmd"], validation, "cmd")
             template = drawn(row["nl"], source.variant).choice(TEMPLATES)
-            yield single("shell", group, template.format(request=row["nl"]), row["cmd"].strip())
+            yield single("shell", group, template.format(request=row["nl"]), repaired(row["cmd"]))
 
 
 def tldr(source: Source) -> Iterator[Example]:

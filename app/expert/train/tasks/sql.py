@@ -11,8 +11,14 @@ from expert.train.rows import Row, drawn, read_rows
 
 SPIDER = ("sql/train_spider", "sql/train_spider_syn_paraphrases")
 WIKISQL = "sql/train_wikisql_aux_partial_schema"
+COLUMNS = re.compile(r"t\([^()]+\)")
+NAMED = re.compile(r"(?:SELECT|FROM|WHERE|AND|\() ?(?!(?:COUNT|SUM|AVG|MIN|MAX)\()([^ ()]+)")
+"""What a query of WikiSQL reads: columns, and its table."""
+TEXT = re.compile(r"'(?:[^']|'')*'")
+MOST_OTHERS = 6
 LONGEST_SCHEMA = 1600  # characters; longer ones would fill a whole training sequence
 TEMPLATES = (
+    "{schema}\n\n{question}",
     "{schema}\n\nQuestion: {question}\nSQL:",
     "Write a SQL query.\n{schema}\n\n{question}",
     "Schema:\n{schema}\n\nWrite SQL: {question}",
@@ -114,4 +120,28 @@ def wikisql(source: Source) -> Iterator[Example]:
         sql = repair_wikisql(row)
         if sql:
             prompt = drawn(row["question"], source.variant).choice(TEMPLATES).format(**row)
-            yield single("sql", "wikisql:" + row["db"], prompt, sql)
+            form = ("sql_schema", row["schema"])
+            yield single("sql", "wikisql:" + row["db"], prompt, sql, form)
+
+
+def wide_wikisql(source: Source) -> Iterator[Example]:
+    """Yield the questions of WikiSQL about wider tables: to the columns that a query names, which
+    are all that its row gives, come some of another table, so that columns have to be chosen.
+    """
+    rows = [row for row in read_rows(source.task(WIKISQL)) if COLUMNS.fullmatch(row["schema"])]
+    for row in rows:
+        sql, columns = repair_wikisql(row), _columns(row)
+        if sql is None or not set(NAMED.findall(TEXT.sub("", sql))) <= {*columns, "t"}:
+            continue
+        rng = drawn(row["question"], source.variant)
+        others = [column for column in _columns(rng.choice(rows)) if column not in columns]
+        columns += others[: rng.randint(1, MOST_OTHERS)]
+        rng.shuffle(columns)
+        schema = f"t({', '.join(columns)})"
+        prompt = rng.choice(TEMPLATES).format(schema=schema, question=row["question"])
+        yield single("sql", "wikisql:" + row["db"], prompt, sql, ("sql_schema", schema))
+
+
+def _columns(row: Row) -> list[str]:
+    """Return the columns of a table in the short notation."""
+    return str(row["schema"]).removeprefix("t(").removesuffix(")").split(", ")
