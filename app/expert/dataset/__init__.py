@@ -1,0 +1,1 @@
+"""Data sets for training: brought into one form, checked, split, measured, and made."""
