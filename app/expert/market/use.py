@@ -1,10 +1,11 @@
 """Using an installed expert: its files, checked, for the base model in use."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
 
+from expert.engine.expansion import attachable
 from expert.errors import NotFoundError, ResourceError, UsageError, WrongBaseError
 from expert.market.health import installed_file
 from expert.market.leases import hold
@@ -33,6 +34,8 @@ class ReadyExpert:
 def use_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpert:
     """Return an installed expert to be attached, and keep it until this process ends.
 
+    A packed adapter comes expanded, in a file of the cache folder.
+
     Raises:
         UsageError: it has nothing that can be attached.
         as `ready_expert`.
@@ -45,14 +48,14 @@ def use_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpert
     except ResourceError:
         pass  # A store that cannot be written loses nothing either.
     adapter = found.base.adapter
-    if adapter.file is None or adapter.format != "gguf":
+    if found.adapter is None or adapter.format == "peft":
         kind = "a soft prompt" if adapter.file is None else "an adapter in PEFT's form"
         raise UsageError(
             f"{found.label} cannot be attached.",
             f"For {found.base.name} it is {kind}, and only GGUF adapters can be.",
             "Ask its publisher for one; `expert convert adapter` makes them.",
         )
-    return found
+    return replace(found, adapter=attachable(found.adapter))
 
 
 def ready_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpert:

@@ -4,6 +4,7 @@ What an adapter is attached to is checked against its base each time it is loade
 files are kept out that could fit no base at all: other formats, chat templates, tokenizers.
 """
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +29,8 @@ def check_weights(manifest: Manifest, files: Mapping[str, Path]) -> None:
         adapter = base.adapter
         if adapter.file is not None and adapter.format == "gguf":
             _check_gguf(base, adapter.file, files[adapter.file])
+        if adapter.file is not None and adapter.format == "packed":
+            _check_packed(base, adapter.file, files[adapter.file])
         if adapter.file is not None and adapter.config is not None:
             _check_peft(adapter.file, files[adapter.file], adapter.config, files[adapter.config])
 
@@ -42,6 +45,19 @@ def _check_gguf(base: Base, name: str, path: Path) -> None:
     problem = _metadata_problem(header, base.identity.architecture) or _base_problem(header, base)
     if problem is not None:
         raise _refusal(name, problem)
+
+
+def _check_packed(base: Base, name: str, path: Path) -> None:
+    """Expand the adapter, for what it holds is known only then, and check the result."""
+    from expert_converters.compress.expand import expand  # with numpy
+
+    with tempfile.TemporaryDirectory(prefix="expert-expand.") as folder:
+        expanded = Path(folder, "adapter.gguf")
+        try:
+            expand(path, expanded)
+        except ConversionError as error:
+            raise _refusal(name, error.why) from error
+        _check_gguf(base, name, expanded)
 
 
 def _metadata_problem(header: GGUFFile, architecture: str) -> str | None:

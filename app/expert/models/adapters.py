@@ -1,8 +1,9 @@
-"""Finding an expert's adapter by what people type for it."""
+"""Finding an expert's adapter by what people type for it; a packed one comes expanded."""
 
 import math
 from pathlib import Path
 
+from expert.engine.expansion import attachable
 from expert.errors import NotFoundError, UsageError
 from expert.types import ExpertChoice
 
@@ -13,6 +14,7 @@ def find_expert(text: str) -> ExpertChoice:
     Raises:
         UsageError: the scale is not a finite number.
         NotFoundError: there is no such file.
+        VerificationError: it is a packed adapter, and damaged.
     """
     whole = Path(text).expanduser()
     name, separator, number = text.rpartition(":")
@@ -38,4 +40,4 @@ def _existing(path: Path) -> Path:
             "No adapter file of that name exists.",
             "Give the path of a GGUF adapter, or the name of an installed expert: `expert list`.",
         )
-    return path.absolute()
+    return attachable(path.absolute())

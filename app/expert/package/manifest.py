@@ -51,7 +51,8 @@ class Adapter(Part, frozen=True, kw_only=True):
         "lora"
     )
     """What the weights are; in GGUF every exact low-rank kind is a plain `lora`."""
-    format: Literal["gguf", "peft"] = "gguf"
+    format: Literal["gguf", "peft", "packed"] = "gguf"
+    """`packed`: a few bits a value, expanded to GGUF when the expert is first used."""
     config: FilePath | None = None
     """PEFT's `adapter_config.json`; only with the format `peft`."""
     rank: Annotated[int, Meta(ge=1, le=8192)] | None = None

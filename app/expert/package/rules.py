@@ -13,7 +13,7 @@ from expert.package.ranges import Range
 from expert.package.semver import MAX_NUMBER, Version
 from expert.package.text import MULTILINE, inert, texts
 
-WEIGHTS = {"gguf": (".gguf",), "peft": (".safetensors",)}
+WEIGHTS = {"gguf": (".gguf",), "peft": (".safetensors",), "packed": (".gguf",)}
 GRAMMARS = {"gbnf": (".gbnf",), "json-schema": (".json",), "sql": (".gbnf",)}
 UNRANKED = ("ia3", "control-vector")
 DOCUMENTS = (".md", ".txt")
