@@ -16,7 +16,8 @@ from expert.router.router import Router
 from expert.router.types import Candidate
 
 DATA = Path(__file__).parents[1] / "data" / "routing"
-EXPERTS = 50
+EXPERTS = Path(__file__).parents[2] / "experts"
+COUNT = 50
 
 
 def varied(candidate: Candidate, number: int) -> Candidate:
@@ -38,11 +39,11 @@ def varied(candidate: Candidate, number: int) -> Candidate:
 
 def main() -> None:
     """Print the times."""
-    known = in_folder(DATA / "experts")
-    more = [varied(known[n % len(known)], n) for n in range(EXPERTS - len(known))]
+    known = [*in_folder(EXPERTS), *in_folder(DATA / "experts")]
+    more = [varied(known[n % len(known)], n) for n in range(COUNT - len(known))]
     start = time.process_time()
     router = Router([*known, *more])
-    print(f"prepare  {time.process_time() - start:.2f} s for {EXPERTS} experts")
+    print(f"prepare  {time.process_time() - start:.2f} s for {COUNT} experts")
     times = []
     for labelled in load_labelled(DATA / "prompts.jsonl", "heldout"):
         for _ in range(3):

@@ -9,6 +9,7 @@ from expert.router.router import Router
 from expert.router.types import Candidate
 
 DATA = Path(__file__).parents[1] / "data" / "routing"
+EXPERTS = Path(__file__).parents[2] / "experts"
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +20,8 @@ def prompts() -> Path:
 
 @pytest.fixture(scope="session")
 def candidates() -> list[Candidate]:
-    """Return seven experts with their manifests."""
-    return in_folder(DATA / "experts")
+    """Return seven experts: the six with recipes, and one that translates."""
+    return [*in_folder(EXPERTS), *in_folder(DATA / "experts")]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ def add_source(target: argparse.ArgumentParser) -> None:
         "--experts",
         metavar="FOLDER",
         type=Path,
-        help="manifests (NAME.json or NAME/manifest.json) instead of the installed experts",
+        action="append",
+        help="manifests or recipes of experts, instead of those installed; repeatable",
     )
     target.add_argument(
         "--embedding",
@@ -38,7 +39,7 @@ def candidates(args: argparse.Namespace) -> "list[Candidate]":
     from expert.router.candidates import in_folder, installed
 
     if args.experts is not None:
-        return in_folder(args.experts)
+        return [each for folder in args.experts for each in in_folder(folder)]
     from expert.market.market import user_market
 
     return installed(user_market())

@@ -1,5 +1,10 @@
-"""Candidates for the router, made from manifests: of installed experts, or of a folder."""
+"""Candidates for the router, made from manifests: of installed experts, or of a folder.
 
+A folder holds finished manifests as JSON, or recipes: what people wrote about an expert
+(`manifest.toml`) and the prompts that are for it (`routing.txt`), before it is trained.
+"""
+
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,20 +63,37 @@ def installed(market: "Market", identity: BaseIdentity | None = None) -> list[Ca
 
 
 def in_folder(folder: Path) -> list[Candidate]:
-    """Return the experts whose manifests are `NAME.json` or `NAME/manifest.json` in *folder*.
+    """Return the experts of `NAME.json`, `NAME/manifest.json` or `NAME/manifest.toml` in *folder*.
 
     Raises:
         NotFoundError: there is none.
         VerificationError: one of them is not a manifest.
     """
     paths = sorted([*folder.glob("*.json"), *folder.glob("*/manifest.json")])
-    if not paths:
+    recipes = sorted(folder.glob("*/manifest.toml"))
+    if not paths and not recipes:
         raise NotFoundError(
             f"There are no experts in {folder}.",
-            "It holds neither NAME.json nor NAME/manifest.json.",
+            "It holds none of NAME.json, NAME/manifest.json and NAME/manifest.toml.",
             "Give a folder of manifests.",
         )
-    return [candidate(_read(path)) for path in paths]
+    return [*(candidate(_read(path)) for path in paths), *map(_of_recipe, recipes)]
+
+
+def _of_recipe(path: Path) -> Candidate:
+    try:
+        about = tomllib.loads(path.read_text(encoding="utf-8"))
+        lines = path.with_name("routing.txt").read_text(encoding="utf-8").splitlines()
+        about["name"] = f"{about['publisher']}/{about['name']}"
+        about["about"] = " ".join(_harmless((about["summary"], about.get("description", ""))))
+        for name in ("keywords", "excludes"):
+            about[name] = _harmless(about.get("routing", {}).get(name, ()))
+        examples = (line.replace("\\n", "\n") for line in lines if line.strip())
+        return msgspec.convert({**about, "id": about["name"], "examples": _harmless(examples)}, Candidate)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise VerificationError(
+            f"{path} does not describe an expert.", str(error), "Correct it."
+        ) from error
 
 
 def _read(path: Path) -> Manifest:

@@ -37,7 +37,7 @@ class Source:
     about: dict[str, Any]
     """The part of its manifest that no run can know."""
     routing: tuple[str, ...]
-    """Prompts that are for it."""
+    """Prompts that are for it; in the file \\n stands for a new line."""
     grammar: Path | None
 
 
@@ -55,7 +55,7 @@ def read_source(folder: Path) -> Source:
         raise UsageError(f"The expert in {folder} is not described.", why, "Write it.") from error
     except ValueError as error:
         raise UsageError(f"{folder / ABOUT} is not TOML.", f"{error}.", "Correct it.") from error
-    routing = tuple(line for line in lines if line.strip())
+    routing = tuple(line.replace("\\n", "\n") for line in lines if line.strip())
     if not EXAMPLES[0] <= len(routing) <= EXAMPLES[1]:
         raise UsageError(
             f"{folder / ROUTING} holds {len(routing)} prompts.",
@@ -88,7 +88,7 @@ def manifest(
 ) -> dict[str, Any]:
     """Return the whole manifest, without figures: what people wrote and what the run knows."""
     about = {key: value for key, value in source.about.items() if key != "datasets"}
-    keywords = about.pop("keywords", [])
+    routing = {**about.pop("routing", {}), "examples": list(source.routing)}
     used = adapter_entry(kind, base, report)
     return {
         "schema": SCHEMA,
@@ -101,7 +101,7 @@ def manifest(
                 "quantisations": ["Q8_0"],
             }
         ],
-        "routing": {"keywords": keywords, "examples": list(source.routing)},
+        "routing": routing,
         "training": {**training, "datasets": source.about.get("datasets", [])},
         "documents": [CARD],
     }
@@ -131,7 +131,7 @@ def training_entry(record: dict[str, Any], recipe_digest: str) -> dict[str, Any]
     recipe = record["recipe"]
     adapter, training = recipe["adapter"], recipe["training"]
     return {
-        "method": f"supervised fine-tuning, {adapter['kind']}",
+        "method": f"{record['method']}, {adapter['kind']}",
         "steps": record["steps"],
         "tokens": record["tokens"],
         "seed": training["seed"],
