@@ -7,7 +7,8 @@ import pytest
 from expert.assistant import Assistant
 from expert.attachments import LONGEST, read_attachment
 from expert.errors import InputTooLongError, NotFoundError, UsageError
-from expert.rendering import with_attachments
+from expert.grammar.sql.read import read_text
+from expert.rendering import with_attachments, with_tables
 from expert.types import Attachment, Message
 
 
@@ -20,6 +21,17 @@ def test_files_stand_fenced_before_the_question() -> None:
         "a.py:\n```\nx = 1\n```\n\nb ␛.md:\n````\n```\ncode\n```\n````\n\nWhat is it?"
     )
     assert with_attachments(turns, []) == turns
+
+
+def test_tables_stand_before_the_question() -> None:
+    """The model sees what its answer is held to, in the notation of the training data."""
+    tables = read_text("CREATE TABLE singer (id INTEGER PRIMARY KEY, name TEXT)")
+    turns = [Message("system", "s"), Message("user", "how many singers?")]
+    system, last = with_tables(turns, tables)
+    assert system == turns[0]
+    assert last.content == "singer(id number pk, name)\n\nhow many singers?"
+    assert with_tables([last], tables) == [last], "it shows them already"
+    assert with_tables(turns, None) == turns
 
 
 def test_reading_a_file(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class Assistant(Closing):
         yield Planned(plan)
         form = choose_form(request, plan.experts)
         asked = with_profiles(request, plan.experts)
-        rendered = render(asked, self.resident)
+        rendered = render(asked, self.resident, form.tables if form else None)
         yield from rendered.notices
         job = self._job(plan, asked, rendered, form)
         parts = Collected(ReasoningSplitter(inside=rendered.reasoning_is_open))
@@ -133,8 +133,9 @@ class Assistant(Closing):
         request, route, _ = self._routing.route(self._request(question, options))
         plan = make_plan(request, self.resident.model, self.config, route)
         asked = with_profiles(request, plan.experts)
-        rendered = render(asked, self.resident)
-        self._job(plan, asked, rendered, choose_form(request, plan.experts))
+        form = choose_form(request, plan.experts)
+        rendered = render(asked, self.resident, form.tables if form else None)
+        self._job(plan, asked, rendered, form)
         return plan, rendered
 
     def attach_experts(self, *experts: Expert) -> None:

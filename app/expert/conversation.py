@@ -30,15 +30,18 @@ class Conversation:
         self.messages: list[Message] = [Message("system", system)] if system else []
         self.number: int | None = None
         """Which conversation of the history it is; None: not recorded yet."""
+        self._previous: str | None = None
 
     def ask(self, prompt: str, **options: Any) -> Asked:
         """Add a turn; *options* are those of `Request`. The turn counts once it was read."""
         turns = [*self.messages, Message("user", prompt)]
-        options = {"truncate": True, "conversation": self.number, **options}
+        place = {"conversation": self.number, "previous": self._previous}
+        options = {"truncate": True, **place, **options}
 
         def keep(done: Done) -> None:
             self.messages = [*turns, Message("assistant", done.answer.text)]
             self.number = done.conversation
+            self._previous = next((use.name for use in done.answer.experts), None)
 
         return self._assistant.ask(turns, **options).when_done(keep)
 
@@ -81,7 +84,7 @@ class Conversation:
             raise VerificationError(
                 f"The file {path} holds no conversation.", str(error), "Choose another file."
             ) from error
-        self.number = None
+        self.number = self._previous = None
         try:
             experts = self._assistant.experts or ()
             self._assistant.resident.load_state(path.with_suffix(".kv"), experts)

@@ -18,6 +18,7 @@ from expert.types import ExpertChoice, Request
 
 if TYPE_CHECKING:
     from expert.grammar.constraint import CompiledGrammar, Constraint
+    from expert.grammar.sql.schema import Schema
     from expert.grammar.tokens import TokenTable
 
 _LARGEST = 16 << 20  # bytes of a grammar or schema file
@@ -32,6 +33,8 @@ class AnswerForm:
 
     name: str
     grammar: "CompiledGrammar"
+    tables: "Schema | None" = None
+    """The tables it asks about, which the model must see too."""
 
     def contract(
         self, table: "Callable[[], TokenTable]", reasoning: Reasoning | None = None
@@ -231,8 +234,8 @@ def read_sql_schema(asked: str | Path) -> AnswerForm:
     from expert.grammar.sql.read import read_schema as read_tables
 
     text = isinstance(asked, str) and any(mark in asked for mark in "(\n;")
-    source = asked if text else Path(asked).expanduser()
-    return AnswerForm("SQL over these tables", compile_sql(read_tables(source)))
+    tables = read_tables(asked if text else Path(asked).expanduser())
+    return AnswerForm("SQL over these tables", compile_sql(tables), tables)
 
 
 def describe(path: Path) -> str:

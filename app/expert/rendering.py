@@ -3,11 +3,15 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from expert.errors import ExpertError, InputTooLongError
 from expert.resident import Resident
 from expert.screen import one_line
 from expert.types import Attachment, Message, Notice, Request
+
+if TYPE_CHECKING:
+    from expert.grammar.sql.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +34,16 @@ class Rendered:
         return self.text.rstrip().endswith("<think>")
 
 
-def render(request: Request, resident: Resident) -> Rendered:
+def render(request: Request, resident: Resident, tables: "Schema | None" = None) -> Rendered:
     """Apply the model's own chat template; with `truncate`, whole turns go, oldest first.
 
-    The system prompt stays, and of the last turn as much of its end as there is room for.
+    *tables* that the answer is held to stand before the question, unless it shows them itself. The
+    system prompt stays, and of the last turn as much of its end as there is room for.
 
     Raises:
         InputTooLongError: the turns do not fit, and may not be truncated.
     """
-    whole = with_attachments(request.messages, request.attachments)
+    whole = with_attachments(with_tables(request.messages, tables), request.attachments)
     turns = list(whole)
     first = 1 if turns and turns[0].role == "system" else 0
     while True:
@@ -100,6 +105,18 @@ def with_attachments(
         parts = [*map(_fenced, attachments), turns[-1].content]
         turns[-1] = replace(turns[-1], content="\n\n".join(parts))
     return turns
+
+
+def with_tables(messages: Sequence[Message], tables: "Schema | None") -> Sequence[Message]:
+    """Return the turns with a description of *tables* before the last one's words."""
+    if tables is None or not messages:
+        return messages
+    from expert.grammar.sql.show import describe, names_all
+
+    *earlier, last = messages
+    if names_all(last.content, tables):
+        return messages
+    return [*earlier, replace(last, content=f"{describe(tables)}\n\n{last.content}")]
 
 
 def _fenced(file: Attachment) -> str:

@@ -43,11 +43,11 @@ class Routing:
         ]
         if not candidates or not request.messages:
             return replace(request, experts=()), Route(), ()
-        from expert.router.types import Attachment, RouteRequest
+        from expert.router.types import RouteRequest
 
         prompt = request.messages[-1].content
-        files = tuple(Attachment(file.text, file.name) for file in request.attachments)
-        decision = self._prepared(candidates).route(RouteRequest(prompt, files))
+        asked = RouteRequest(prompt, tuple(request.attachments), request.previous)
+        decision = self._prepared(candidates).route(asked)
         wanted = settings.expert_scales
         names = [
             f"{choice.name}:{choice.scale * wanted.get(choice.name, 1.0):g}"

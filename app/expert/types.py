@@ -136,6 +136,8 @@ class Request:
     """The recorded conversation that this goes on with; None: a new one."""
     parent: int | None = None
     """The recorded turn before it; None: the last one of its conversation."""
+    previous: str | None = None
+    """The expert that answered the turn before, which the router takes into account."""
     record: bool = True
     """Keep it in the history, if the settings do not forbid that."""
     origin: str = "python"

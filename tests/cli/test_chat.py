@@ -50,14 +50,15 @@ def test_answers_are_on_stdout_and_the_rest_is_not(greedy_path: Path) -> None:
 
 def test_experts_come_and_go(greedy_path: Path, adapter: Path) -> None:
     """/expert changes who answers, /scale how strongly, "none" and alone it lets go."""
-    done = chat(greedy_path, f"/expert {adapter}:0.5", "/scale 1 2", "/expert", "/expert none",
-                "/scale 1 2")  # fmt: skip
+    done = chat(greedy_path, f"/expert {adapter}:0.5", "/scale 1 2", "/scale style 3", "/expert",
+                "/expert none", "/scale 1 2", "/scale style nan")  # fmt: skip
     lines = done.message.splitlines()
     assert lines[0] == "1. style at 0.5"
     assert lines[1] == "1. style at 2"
-    assert lines[2] == "whoever fits the question answers"
-    assert lines[3] == "the base itself answers"
-    assert "/scale N X" in lines[4]
+    assert lines[2] == "1. style at 3"
+    assert lines[3] == "whoever fits the question answers"
+    assert lines[4] == "the base itself answers"
+    assert "/scale NAME X" in lines[5] and lines[6] == lines[5]
     assert chat(greedy_path, f"/expert {adapter}", "Hello").out != chat(greedy_path, "Hello").out
 
 

@@ -13,6 +13,9 @@ from expert.cli import VERBS
 from expert.cli.commands import commands
 from expert.cli.completions import SHELLS
 from expert.cli.man import manual
+from expert.market.market import user_market
+from expert.market.sources.registry import add_source
+from support.packages import KEY, make_package
 from support.program import expert, in_terminal
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
@@ -50,7 +53,7 @@ def complete(script: Path, *words: str) -> set[str]:
     ("words", "offered"),
     [
         (["expert", "as"], {"ask"}),
-        (["expert", "co"], {"convert", "conflicts", "config", "completions"}),
+        (["expert", "con"], {"convert", "conflicts", "config"}),
         (["expert", "ask", "--tem"], {"--temperature", "--template"}),
         (["expert", "log", "re"], {"restore", "rename"}),
         (["expert", "log", "rm", "--f"], {"--forever"}),
@@ -73,6 +76,42 @@ def test_bash_completes_models(script: Path, home: Path) -> None:
     assert complete(script, "expert", "ask", "-m", "") == {"pocket", "qwen3-0.6b"}
 
 
+@pytest.fixture(name="installed")
+def some_installed(home: Path, tmp_path: Path) -> list[str]:
+    """Install two experts, and return their names; a source is called like a list of experts."""
+    shop = tmp_path / "shop"
+    packages = [make_package(shop, name=name) for name in ("json", "sql")]
+    odd = tmp_path / '"experts":[["x' / 'y"'
+    odd.mkdir(parents=True)
+    add_source(user_market(), "odd", str(odd))
+    done = expert("install", *packages, "-y", "--any-base", "--trust", KEY.public.fingerprint)
+    assert done.code == 0, done.message
+    return ["json", "sql"]
+
+
+def test_bash_completes_installed_experts(script: Path, installed: list[str]) -> None:
+    """Where an expert may be named: by the short name, or with the publisher once it is begun."""
+    assert {"auto", "none", *installed} <= complete(script, "expert", "ask", "-e", "")
+    assert complete(script, "expert", "chat", "--expert", "s") == {"sql"}
+    for verb in ("show", "uninstall", "update", "pin", "verify"):
+        assert complete(script, "expert", verb, "js") == {"json"}
+        assert complete(script, "expert", verb, "acme/") == {"acme/json", "acme/sql"}
+    assert complete(script, "expert", "bundle", "create", "s") == {"sql"}
+    assert "sql" not in complete(script, "expert", "install", "s")
+
+
+def test_bash_follows_what_is_installed(script: Path, installed: list[str], home: Path) -> None:
+    """What was uninstalled is not offered any more, what a rollback brings back is."""
+    assert expert("uninstall", "json").code == 0
+    assert complete(script, "expert", "show", "") & {"json", "sql"} == {"sql"}
+    assert expert("rollback").code == 0
+    assert complete(script, "expert", "show", "") & {"json", "sql"} == {"json", "sql"}
+    odd = '{"experts":[["x/$(touch pwned)","1"],["a/b","1"]]}'
+    (home / "data" / "experts.json").write_text(odd)
+    assert complete(script, "expert", "uninstall", "a/") == {"a/b"}
+    assert not Path("pwned").exists()
+
+
 def test_every_flag_of_every_command_is_offered(script: Path) -> None:
     """What `--help` knows, Tab knows."""
     for command in commands():
@@ -93,6 +132,19 @@ def test_a_press_of_tab_costs_little(script: Path) -> None:
     assert used / 5 < 0.06
 
 
+def test_the_names_of_a_hundred_experts_cost_little(script: Path, home: Path) -> None:
+    """At most 60 ms of CPU, as for any press of Tab."""
+    rows = ",".join(f'["acme/expert-{number}","1.0.0"]' for number in range(100))
+    (home / "data").mkdir()
+    (home / "data" / "experts.json").write_text(f'{{"keys":[],"experts":[{rows}]}}')
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(5):
+        assert len(complete(script, "expert", "ask", "-e", "expert-")) == 100
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used / 5 < 0.06
+
+
 def test_the_scripts_can_be_read_by_their_shells(tmp_path: Path) -> None:
     """By each shell that is here, without running anything."""
     for shell in SHELLS:
@@ -106,8 +158,8 @@ def test_the_scripts_can_be_read_by_their_shells(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
-def test_fish_completes(tmp_path: Path) -> None:
-    """A real fish offers commands, actions, options and values."""
+def test_fish_completes(tmp_path: Path, installed: list[str]) -> None:
+    """A real fish offers commands, actions, options and values, and names of experts."""
     path = tmp_path / "expert.fish"
     path.write_text(SHELLS["fish"](commands()))
 
@@ -120,6 +172,22 @@ def test_fish_completes(tmp_path: Path) -> None:
     assert offered("expert log re") == {"restore", "rename"}
     assert {"--temperature", "--template"} <= offered("expert ask --tem")
     assert offered("expert ask --kv-type q") == {"q8_0", "q4_0"}
+    assert offered("expert uninstall ") == set(installed)
+    assert offered("expert show acme/") == {"acme/json", "acme/sql"}
+    assert {"auto", "none", *installed} <= offered("expert ask -e ")
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")
+def test_zsh_reads_installed_experts(tmp_path: Path, installed: list[str]) -> None:
+    """A real zsh finds the names in the market's note."""
+    (tmp_path / "_expert").write_text(SHELLS["zsh"](commands()))
+    script = (
+        "compadd() { print -- ${(P)2} }; _files() { }; _describe() { }; words=(expert)\n"
+        f"CURRENT=2; source {tmp_path}/_expert; _expert_experts; PREFIX=acme/; _expert_names"
+    )
+    done = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["auto none", "json sql", "acme/json acme/sql"]
 
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed")

@@ -1,11 +1,8 @@
-"""Random GBNF grammars of every feature, and texts that match them or nearly do."""
+"""Random GBNF grammars of every feature."""
 
 import random
 
-from expert.grammar import form
-from expert.grammar.chars import Ranges
-
-_LETTERS = 'abcxyz01 \n"\\-]é日🙂'
+LETTERS = 'abcxyz01 \n"\\-]é日🙂'
 _SETS = ["[a-c]", "[^a-c]", "[a-z]", "[0-9]", "[abx]", "[^\\n]", "[\\x61-\\x7a]", "[a-]", "[\\]é]"]
 _SETS += ["[\\u00e0-\\u00ff]", "[^\\x61-\\x7a0]", "[ \\t]", "[x-z0]", "."]
 _QUOTED = {"\n": "\\n", '"': '\\"', "\\": "\\\\"}
@@ -62,56 +59,5 @@ class GrammarWriter:
         return item + self._random.choice(repeat)
 
     def _literal(self) -> str:
-        chars = self._random.choices(_LETTERS, k=self._random.randint(1, 3))
+        chars = self._random.choices(LETTERS, k=self._random.randint(1, 3))
         return "".join(_QUOTED.get(char, char) for char in chars)
-
-
-class Sampler:
-    """Draws texts from a grammar's form."""
-
-    def __init__(self, grammar: form.Grammar, seed: int) -> None:
-        self._grammar = grammar
-        self._random = random.Random(seed)
-        self._budget = 0
-
-    def text(self) -> str | None:
-        """Return a text that matches, or None if the draw became too long."""
-        self._budget = 300
-        text = self._draw(self._grammar.rules[self._grammar.root])
-        return text if self._budget > 0 and len(text) < 60 else None
-
-    def near(self, text: str) -> str:
-        """Return *text* with one character changed, lost, added or doubled."""
-        place = self._random.randint(0, len(text))
-        new: str = self._random.choice([*_LETTERS, "", text[place : place + 1] * 2])
-        return text[:place] + new + text[place + self._random.randint(0, 1) :]
-
-    def _draw(self, node: form.Node) -> str:
-        self._budget -= 1
-        if self._budget < 0:
-            return ""
-        match node:
-            case form.Text(text):
-                return text
-            case form.Chars(ranges):
-                return self._char(ranges)
-            case form.Sequence(parts):
-                return "".join(map(self._draw, parts))
-            case form.Choice(options):
-                return self._draw(self._random.choice(options))
-            case form.Repeat(item, least, most):
-                limit = least + 2 if most is None else min(most, least + 3)
-                return "".join(self._draw(item) for _ in range(self._random.randint(least, limit)))
-            case form.Reference(name):
-                return self._draw(self._grammar.rules[name])
-        return ""
-
-    def _char(self, ranges: Ranges) -> str:
-        known = [c for c in _LETTERS if any(low <= ord(c) <= high for low, high in ranges)]
-        if known and self._random.random() < 0.7:
-            return self._random.choice(known)
-        if not ranges:
-            self._budget = -1
-            return ""
-        low, high = self._random.choice(ranges)
-        return chr(self._random.randint(low, min(high, low + 400)))

@@ -13,7 +13,8 @@ from expert.grammar.gbnf import parse_gbnf
 from expert.grammar.normal import has_empty_loop, left_recursive
 from expert.grammar.tokens import TokenTable
 from grammar.llama_peer import LlamaGrammars
-from grammar.random_grammars import GrammarWriter, Sampler
+from grammar.random_grammars import LETTERS, GrammarWriter
+from grammar.sentences import Sentences
 from grammar.vocabularies import accepts
 
 _EDITS = ["{2}", "{0}", "{1,}", "{,2}", "{3,2001}", "{2001}", "{ 1 , 2 }", "[]", '""', "()", "|"]
@@ -40,11 +41,12 @@ def _compare(table: TokenTable, llama: LlamaGrammars, seed: int) -> tuple[int, i
     if _refused_by_llama(written):
         return 0, 0
     grammar = compile_grammar(parse_gbnf(written))
-    sampler, texts = Sampler(parse_gbnf(written), seed), set[str]()
+    sentences = Sentences(parse_gbnf(written), seed, budget=300, longest=60, plain=LETTERS)
+    texts = set[str]()
     for _ in range(25):
-        text = sampler.text()
+        text = sentences.draw()
         if text is not None:
-            texts |= {text, sampler.near(text), sampler.near(sampler.near(text))}
+            texts |= {text, sentences.near(text), sentences.near(sentences.near(text))}
     single = {table.piece(token): token for token in range(table.size)}
     tokens = [
         table.encode(text) if index % 2 else [single[bytes([byte])] for byte in text.encode()]

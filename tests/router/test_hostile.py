@@ -12,7 +12,8 @@ from expert.errors import NotFoundError, VerificationError
 from expert.package.manifest import Manifest
 from expert.router.candidates import candidate, in_folder
 from expert.router.router import Router
-from expert.router.types import Attachment, Candidate, Route, RouteRequest
+from expert.router.types import Candidate, Route, RouteRequest
+from expert.types import Attachment
 from support.packages import draft
 
 
@@ -65,7 +66,7 @@ def test_huge_and_odd_prompts(router: Router, text: str) -> None:
     """A megabyte is routed in under half a second of CPU, as prompt and as attachment."""
     start = time.process_time()
     router.route(RouteRequest(text))
-    router.route(RouteRequest("what is this", (Attachment(text),)))
+    router.route(RouteRequest("what is this", (Attachment("a", text),)))
     assert time.process_time() - start < 1.0
 
 
@@ -75,7 +76,7 @@ def test_random_prompts_never_fail(router: Router) -> None:
     alphabet = "abc ABC 123 \n\t\"'`@#(){}[]<>|\\/;:,.?!+-*=%$^&~_ éß日\u202e\x00\x1b\U0001f600"
     for _ in range(150):
         text = "".join(source.choices(alphabet, k=source.randrange(300)))
-        route = router.route(RouteRequest(text, (Attachment(text[::-1]),), previous=text[:5]))
+        route = router.route(RouteRequest(text, (Attachment("a", text[::-1]),), previous=text[:5]))
         every = [choice.probability for choice in (*route.choices, *route.alternatives)]
         assert all(0 <= p <= 1 for p in [*every, route.none])
 

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from expert.router.reading import HEAD, MAX_WORDS, TAIL, clean, read, words_of
-from expert.router.types import Attachment, RouteRequest
+from expert.router.types import RouteRequest
+from expert.types import Attachment
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_mentions() -> None:
 
 def test_attachments_lend_their_format() -> None:
     """An attached file says what it is; its words are not the request's."""
-    request = RouteRequest("what now", (Attachment("a,b\n1,2\n", "t.csv"),))
+    request = RouteRequest("what now", (Attachment("t.csv", "a,b\n1,2\n"),))
     reading = read(request)
     assert reading.formats == {"csv"}
     assert reading.words == ("what", "now")

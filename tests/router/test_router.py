@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from expert.router.router import THRESHOLD, TOGETHER, Router
-from expert.router.types import Attachment, Candidate, Parameters, Route, RouteRequest
+from expert.router.types import Candidate, Parameters, Route, RouteRequest
 from expert.router.weights import Platt, Weights
+from expert.types import Attachment
 
 
 def names(route: Route) -> set[str]:
@@ -127,14 +128,14 @@ def test_a_diff_alone_is_for_the_commit_expert(router: Router) -> None:
     """What is piped in decides without a word."""
     patch = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
     assert names(router.route(RouteRequest(patch))) == {"commit"}
-    assert names(router.route(RouteRequest("", (Attachment(patch),)))) == {"commit"}
+    assert names(router.route(RouteRequest("", (Attachment("a.patch", patch),)))) == {"commit"}
 
 
 def test_a_schema_makes_a_question_one_for_sql(router: Router) -> None:
     """The same words with and without a schema."""
     question = "How many entries does each city have?"
     schema = "CREATE TABLE city (id INT, name TEXT);\nCREATE TABLE entry (id INT, city INT);"
-    route = router.route(RouteRequest(question, (Attachment(schema, "schema.sql"),)))
+    route = router.route(RouteRequest(question, (Attachment("schema.sql", schema),)))
     assert names(route) == {"sql"}
     assert any("table definition" in reason for reason in route.choices[0].reasons)
 

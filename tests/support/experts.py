@@ -46,6 +46,8 @@ name = "songs"
 version = "0.1.0"
 summary = "Requests for songs as JSON."
 license = "Apache-2.0"
+
+[routing]
 keywords = ["song"]
 
 [[datasets]]

@@ -5,6 +5,7 @@ AF_INET or AF_INET6, whoever makes the call: Python, a C library, or a child.
 """
 
 import ctypes
+import os
 import platform
 import struct
 import sys
@@ -42,3 +43,8 @@ def deny_internet() -> None:
     for arguments in ((_NO_NEW_PRIVILEGES, 1, 0, 0, 0), (_SET_SECCOMP, _FILTER, program, 0, 0)):
         if libc.prctl(*arguments):
             raise OSError(ctypes.get_errno(), "prctl")
+
+
+if __name__ == "__main__":  # no_network.py COMMAND …: run it so
+    deny_internet()
+    os.execvp(sys.argv[1], sys.argv[1:])

@@ -102,13 +102,17 @@ class FakeBackend:
         timings = Timings(0.1, 0.1, 0.5, 12, 0, 21)
         return Answer(text, "", finish, Sampling(), Path("pocket.gguf"), timings, uses)
 
-    def route(self, prompt: str) -> RouteFacts:
+    def route(self, request: Request) -> RouteFacts:
         chances = (("sql", 0.83), ("none", 0.12), ("regex", 0.05))
         return RouteFacts(("sql",), chances, ("it names a table", "“select” is a word of SQL"))
 
     def _check(self) -> None:
         if self.damage:
             raise self.damage
+
+    def installed(self) -> Sequence[str]:
+        self._check()
+        return [expert.name for expert in self.known if expert.installed]
 
     def experts(self) -> Sequence[ExpertFacts]:
         self._check()
@@ -192,7 +196,7 @@ class FakeAnswering:
     def __iter__(self) -> Iterator[Event]:
         parts: list[str] = []
         chance = (("sql", 0.83), ("none", 0.17))
-        yield Planned(Plan(Sampling(), 100, self.request.experts or (), "", Route(chance)))
+        yield Planned(Plan(Sampling(), 100, self.request.experts or (), "it fits", Route(chance)))
         for step in self.script:
             if isinstance(step, ExpertError):
                 raise step

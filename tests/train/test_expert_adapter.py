@@ -12,7 +12,7 @@ from expert.train.adapter.base import Base, open_base
 from expert.train.adapter.lean import LeanTrainee, acting
 from expert.train.adapter.peft_trainee import PeftTrainee
 from expert.train.adapter.recipe import Adapter
-from expert.train.adapter.trainee import Trainee
+from expert.train.adapter.trainee import Trainee, token_losses
 from expert.train.batches import Batch, grouped
 from expert.train.corpus import encode_conversation
 from expert.train.examples import single
@@ -75,9 +75,9 @@ def test_the_lean_adapter_is_pefts(name: str, base: Base, batch: Batch, tmp_path
     peer = PeftTrainee(base, adapter, "cpu")
     peer.model = PeftModel.from_pretrained(peer.model.unload(), str(tmp_path))
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        ours = lean.losses(batch)
+        ours = token_losses(lean, batch)
         theirs = in_f32(peer, batch)
-        unchanged = LeanTrainee(base, adapter, "cpu", torch.float32).losses(batch)
+        unchanged = token_losses(LeanTrainee(base, adapter, "cpu", torch.float32), batch)
     assert torch.allclose(ours, theirs, atol=2e-3, rtol=1e-3)
     assert (ours - unchanged).abs().max() > 0.05
 
@@ -106,7 +106,7 @@ def test_every_kind_learns_through_peft(kind: str, base: Base, batch: Batch) -> 
     optimiser = torch.optim.AdamW(learnt, rate)
     losses = []
     for _ in range(4):
-        loss = trainee.losses(batch).mean()
+        loss = token_losses(trainee, batch).mean()
         losses.append(float(loss.detach()))
         for weight, gradient in zip(learnt, torch.autograd.grad(loss, learnt), strict=True):
             weight.grad = gradient

@@ -97,3 +97,21 @@ def test_shipped_recipes_are_whole(name: str) -> None:
     assert (folder / "heldout.txt").read_text(encoding="utf-8").strip()
     for width in (1024, 2048, 2560):
         assert recipe.for_base(width).training.rate < recipe.training.rate
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_manifests_say_everything(name: str) -> None:
+    """Sampling, capabilities, keywords and a grammar; limitations with an example and a way out,
+    all of which the card tells as well.
+    """
+    about = read_source(EXPERTS / name).about
+    card = (EXPERTS / name / "README.md").read_text(encoding="utf-8")
+    assert about["publisher"] == "expert" and about["sampling"]["temperature"] == 0
+    assert about["grammar"]["format"] in ("gbnf", "json-schema", "sql")
+    assert len(about["capabilities"]) >= 2 and len(about["keywords"]) >= 5
+    assert about["summary"] in card and about["description"].strip() in card
+    for limitation in about["limitations"]:
+        for part in ("description", "example", "workaround"):
+            assert limitation[part] in card
+    for dataset in about["datasets"]:
+        assert f"| {dataset['name']} | {dataset['license']} |" in card

@@ -68,6 +68,78 @@ def test_json_fields() -> None:
     assert fields.whole({"a": []}, {"a": []}) and not fields.whole({"a": 1}, {"a": True})
 
 
+def test_the_share_of_right_fields() -> None:
+    """Fields of the reference that the answer has; what it adds costs nothing here, unlike F1."""
+    wanted = {"intent": "Play", "slots": {"artist": "a", "year": "b"}}
+    assert fields.accuracy(wanted, wanted) == 1
+    assert fields.accuracy({"intent": "Play", "slots": {"artist": "x"}}, wanted) == 1 / 3
+    more = {**wanted, "more": 1}
+    assert fields.accuracy(more, wanted) == 1 and fields.field_f1(more, wanted) == 6 / 7
+    assert fields.accuracy(fields.INVALID, wanted) == 0 and fields.accuracy({}, {}) == 1
+
+
+def test_the_f1_of_fields_agrees_with_scikit_learn() -> None:
+    """Fields as labels: it is the F1 of those the answer has against those it should have."""
+    metrics: Any = pytest.importorskip("sklearn.metrics")
+    rng = random.Random(3)
+    for _ in range(20):
+        one, two = (
+            {f"k{n}": rng.randint(0, 1) for n in range(6) if rng.random() < 0.7} for _ in "ab"
+        )
+        if not one or not two:
+            continue
+        found, wanted = fields.leaves(one), fields.leaves(two)
+        names = sorted(found | wanted)
+        peer = metrics.f1_score([n in wanted for n in names], [n in found for n in names])
+        assert fields.field_f1(one, two) == pytest.approx(peer)
+
+
+CALL = {
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {
+                "name": {"const": "Find"},
+                "arguments": {
+                    "type": "object",
+                    "properties": {"city": {"type": "string"}, "kind": {"enum": ["a", "b"]}},
+                    "required": ["city"],
+                    "additionalProperties": False,
+                },
+            },
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name":"Find","arguments":{"city":"Rome"}}',
+        '{"name":"Find","arguments":{"kind":"b","city":""}}',
+        '{"name":"Find","arguments":{"kind":"c","city":"x"}}',
+        '{"name":"Find","arguments":{}}',
+        '{"name":"Other","arguments":{"city":"Rome"}}',
+        '{"name":"Find"}',
+        "[]",
+        "null",
+    ],
+)
+def test_calls_keep_their_schema_as_jsonschema_says(text: str) -> None:
+    """The validator of the product and the peer agree."""
+    peer: Any = pytest.importorskip("jsonschema")
+    right = peer.Draft7Validator(CALL).is_valid(json.loads(text))
+    assert fields.keeps(text, json.dumps(CALL)) is right
+
+
+@pytest.mark.parametrize("text", ["", "{", "no", '{"name":"Find","arguments":{"city":"R"}} x'])
+def test_what_is_no_json_keeps_no_schema(text: str) -> None:
+    """Neither half an answer nor one with more behind it."""
+    assert not fields.keeps(text, json.dumps(CALL))
+
+
 @pytest.mark.parametrize("text", ["", "{", "nope", "[1,", '{"a": NaN}', "[" * 100_000])
 def test_what_is_no_json_is_invalid(text: str) -> None:
     """A broken answer is wrong, not an error."""
@@ -205,3 +277,43 @@ def test_the_public_databases_are_extracted(data: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["flight_4.sqlite"]
     rows = sql.execute(tmp_path / "flight_4.sqlite", "SELECT count(*) FROM airports")
     assert rows is not None and rows[0][0] != 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "same"),
+    [
+        ("SELECT a FROM t WHERE b = 'X and c' AND c > 3", True),
+        ("select  a from t where c > 3 and b = 'X and c';", True),
+        ("SELECT a FROM t WHERE c > 3", False),
+        ("SELECT a FROM t WHERE b = 'x and c' AND c > 3", False),
+        ("SELECT b FROM t WHERE b = 'X and c' AND c > 3", False),
+        ("SELECT a FROM t WHERE b = 'X and c' OR c > 3", False),
+        ("", False),
+    ],
+)
+def test_queries_of_one_table_are_compared_by_their_clauses(answer: str, same: bool) -> None:
+    """Conditions may stand in any order; texts keep their case, and an `and` inside them."""
+    assert sql.same_conditions(answer, "SELECT a FROM t WHERE b = 'X and c' AND c > 3") is same
+
+
+@pytest.mark.parametrize(
+    ("query", "accepted"),
+    [
+        ("SELECT MAX(a) FROM t WHERE b = 'x'", True),
+        ('SELECT "a" FROM t', True),
+        ("SELECT c FROM t", False),
+        ("SELECT a FROM other", False),
+        ("DROP TABLE t", False),
+        ("ATTACH DATABASE '/tmp/x.db' AS x", False),
+        ("SELECT a FROM", False),
+        ("", True),  # SQLite runs an empty statement without a word
+    ],
+)
+def test_sqlite_decides_whether_a_query_of_empty_tables_runs(query: str, accepted: bool) -> None:
+    """Names that do not exist are refused, and so is everything but SELECT."""
+    assert sql.prepares("t(a, b number pk)", query) is accepted
+
+
+def test_tables_that_cannot_be_read_accept_nothing() -> None:
+    """A schema that is none."""
+    assert not sql.prepares("no table", "SELECT 1")

@@ -7,8 +7,8 @@ from textual.widgets import Collapsible
 
 from expert.errors import UsageError
 from expert.tui.app import ExpertApp
-from expert.tui.screens.chat import EXAMPLES
 from expert.tui.widgets.prompt import Prompt
+from expert.tui.widgets.welcome import EXAMPLES
 from expert.types import Delta
 from support.tui import FakeBackend, Pilot, drive, shown, type_text, until
 
@@ -226,8 +226,9 @@ def test_why_and_route() -> None:
         assert "83%" in shown(app) and "it names a table" in shown(app)
         await pilot.press("escape")
         await ask(app, pilot, "")
-        await pilot.press("alt+up", "w")
-        await until(pilot, lambda: "Answered by sql" in shown(app))
+        await pilot.press("alt+up", "w")  # how it was decided then, not how it would be now
+        await until(pilot, lambda: "Answered by the base itself" in shown(app))
+        assert "it fits" in shown(app)
         await pilot.press("escape")
 
     drive(backend, steps)
@@ -309,3 +310,15 @@ def test_who_answers_and_how_is_given_at_the_start() -> None:
         ("user", "q"),
     ]
     assert [choice.name for choice in request.experts or ()] == ["sql"]
+
+
+def test_a_long_title_gives_way() -> None:
+    """Who answers, and how quickly, is to be seen in a narrow terminal as well."""
+
+    async def steps(app: ExpertApp, pilot: Pilot[None]) -> None:
+        await ask(app, pilot, "a question with a rather long text")
+        first = shown(app).splitlines()[0]
+        assert first.startswith(" a question w") and "… · pocket · ○ base" in first
+        assert first.endswith("40 tok/s") and len(first) <= 60
+
+    drive(FakeBackend(), steps, (60, 20))

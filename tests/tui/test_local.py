@@ -40,7 +40,7 @@ def test_answers_come_from_the_base(backend: Backend, tiny_path: Path) -> None:
     assert any(isinstance(event, Delta) for event in events)
     facts = backend.answers.base
     assert (facts.name, facts.context, facts.size) == ("tiny", 512, tiny_path.stat().st_size)
-    assert backend.answers.route("hello").reasons
+    assert backend.answers.route(request).reasons
 
 
 def test_an_answer_is_stopped_from_another_thread(tiny_path: Path) -> None:

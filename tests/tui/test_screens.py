@@ -147,11 +147,13 @@ def test_exporting() -> None:
 
 
 def test_help_and_palette() -> None:
-    """F1 lists the keys; the palette offers every action."""
+    """F1 lists keys and commands; the palette offers every action."""
 
     async def steps(app: ExpertApp, pilot: Pilot[None]) -> None:
         await pilot.press("f1")
-        await until(pilot, lambda: "Cursor up" in shown(app))
+        await until(pilot, lambda: "@FILE" in shown(app))
+        await pilot.press("end")
+        await until(pilot, lambda: "Delete" in shown(app))
         await pilot.press("f1")
         await pilot.press("ctrl+p")
         await type_text(pilot, "experts")

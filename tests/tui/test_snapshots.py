@@ -81,7 +81,14 @@ async def route(app: ExpertApp, pilot: Pilot[None]) -> None:
     """Open the inspector of a turn."""
     await asked(app, pilot)
     await pilot.press("alt+up", "w")
-    await until(pilot, lambda: "Answered by sql" in shown(app))
+    await until(pilot, lambda: "Answered by" in shown(app))
+
+
+async def completing(app: ExpertApp, pilot: Pilot[None]) -> None:
+    """Begin a command."""
+    await welcome(app, pilot)
+    await pilot.press("slash", "e")
+    await until(pilot, lambda: "/export" in shown(app))
 
 
 STATES: dict[str, tuple[FakeBackend, Steps]] = {
@@ -100,6 +107,8 @@ STATES: dict[str, tuple[FakeBackend, Steps]] = {
     "settings": (FakeBackend(), pressing("f2", until_shown="max_tokens")),
     "setting": (FakeBackend(), pressing("f2", "down", "enter", until_shown="longest answer")),
     "route": (FakeBackend([ANSWER]), route),
+    "completing": (FakeBackend(), completing),
+    "help": (FakeBackend(), pressing("f1", until_shown="Everywhere")),
 }
 PICTURES = {"answered": "chat", "experts": "experts", "route": "route"}
 

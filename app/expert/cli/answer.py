@@ -69,6 +69,7 @@ def _request(args: argparse.Namespace, question: Question, deadline: Deadline) -
         truncate=args.truncate,
         timeout=deadline.left,
         conversation=question.conversation,
+        previous=question.previous,
         record=not args.no_log,
         origin="ask",
     )

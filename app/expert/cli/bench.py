@@ -22,7 +22,8 @@ def build_parser() -> argparse.ArgumentParser:
         "Measure load, prefill, decode and memory of a model file. "
         "`expert bench experts` measures switching, loading and the cost of experts on it; "
         "`expert bench package` how soon an expert is ready from each kind of package; "
-        "`expert bench grammar` what grammars and beam search cost.",
+        "`expert bench grammar` what grammars and beam search cost; "
+        "`expert bench compress` compares smaller forms of an expert.",
     )
     parser.add_argument("name", nargs="?", metavar="MODEL", help="a name or a GGUF file")
     parser.add_argument("--prompt", type=options.positive, default=512, metavar="N")
@@ -42,6 +43,10 @@ def run(arguments: list[str]) -> int:
         return _package(arguments[1:])
     if arguments[:1] == ["grammar"]:
         return _grammar(arguments[1:])
+    if arguments[:1] == ["compress"]:
+        from expert.cli import bench_compress
+
+        return bench_compress.run(arguments[1:])
     args = build_parser().parse_args(arguments)
     from expert.bench.model import BenchOptions, bench
     from expert.models import find_model

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 /expert NAME[:SCALE] …   let these experts answer; none: the base; alone: whoever fits
-/scale N X               set the scale of the Nth expert
+/scale N|NAME X          set the scale of the Nth expert, or of NAME
 /experts                 show who answers
 /save FILE               save the conversation and what was computed for it
 /load FILE               take a saved conversation back
@@ -118,13 +118,15 @@ class _Chat:
         self._experts([])
 
     def _scale(self, words: list[str]) -> None:
+        from expert.tui.commands import number, place
+
         experts = list(self._assistant.experts or ())
-        try:
-            index, scale = int(words[0]) - 1, float(words[1])
-            experts[index] = replace(experts[range(len(experts))[index]], scale=scale)
-        except (IndexError, ValueError):
-            _tell("write /scale N X: the number of an expert in /experts, and its scale")
+        at = place(words[0], [choice.name for choice in experts]) if len(words) == 2 else None
+        scale = number(words[-1]) if words else None
+        if at is None or scale is None:
+            _tell("write /scale N X or /scale NAME X: one of /experts, and its scale")
             return
+        experts[at] = replace(experts[at], scale=scale)
         self._assistant.attach_experts(*experts)
         self._experts([])
 

@@ -1,7 +1,8 @@
-"""`expert completions`: what makes the Tab key complete commands, options, models and files.
+"""`expert completions`: what makes the Tab key complete commands, options, names and files.
 
-The scripts are complete in themselves: pressing Tab starts no Python. Names of models are read from
-the models folder by the shell.
+The scripts are complete in themselves: pressing Tab starts no Python. The shell reads the names of
+models from their folder, and those of installed experts from the market's note, `experts.json`,
+whose last list they are (`expert.market.recovery`).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +11,11 @@ from expert.cli import options
 from expert.cli.commands import Command, Option, commands, is_file
 
 _MODEL_FLAGS = {"-m", "--model"}
+_EXPERT_FLAGS = {"-e", "--expert"}
+_ABOUT_EXPERTS = {
+    ("show",), ("uninstall",), ("update",), ("pin",), ("verify",), ("bundle", "create"),
+}  # fmt: skip
+"""Commands that are told the names of installed experts."""
 
 
 def run(arguments: list[str]) -> int:
@@ -42,6 +48,18 @@ def _flags(command: Command) -> str:
 _BASH_HEAD = """\
 # Completion of expert for bash; written by `expert completions bash`.
 
+_expert_names() {
+    local folder=${EXPERT_HOME:+$EXPERT_HOME/data} text= part parts
+    folder=${folder:-${XDG_DATA_HOME:-$HOME/.local/share}/expert}
+    [[ -r $folder/experts.json ]] && IFS= read -r -d '' text <"$folder/experts.json"
+    [[ $text == *'"experts":'* ]] || return
+    IFS='"' read -r -d '' -a parts <<<"${text##*'"experts":'}"
+    for part in "${parts[@]}"; do
+        [[ $part == */* && $part != *[!a-z0-9/-]* ]] || continue
+        [[ $word == */* ]] && printf '%s\\n' "$part" || printf '%s\\n' "${part#*/}"
+    done
+}
+
 _expert_models() {
     local folder=${EXPERT_HOME:+$EXPERT_HOME/data} file
     folder=${folder:-${XDG_DATA_HOME:-$HOME/.local/share}/expert}
@@ -53,7 +71,7 @@ _expert_models() {
 
 _expert() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
-    local command=${COMP_WORDS[1]} action=${COMP_WORDS[2]} words= files= values=
+    local command=${COMP_WORDS[1]} action=${COMP_WORDS[2]} words= files= names= values=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         COMPREPLY=($(compgen -W '%VERBS%' -- "$word"))
@@ -68,8 +86,11 @@ _BASH_TAIL = """\
     case $values in
         *" $before="*) values=${values##*" $before="}; words=${values%% *}; words=${words//,/ }
             [[ $words == @models ]] && words=$(_expert_models)
+            [[ $words == @experts ]] && { compopt -o default 2>/dev/null
+                words="auto none $(_expert_names)"; }
             [[ $words == @files ]] && { compopt -o default 2>/dev/null; return; }
             [[ $words == @any ]] && return ;;
+        *) [[ -n $names && $word != -* ]] && words="$words $(_expert_names)" ;;
     esac
     [[ $word == -* || -z $files ]] || compopt -o default 2>/dev/null
     COMPREPLY=($(compgen -W "$words" -- "$word"))
@@ -97,7 +118,8 @@ def _bash_case(pattern: str, command: Command) -> Iterator[str]:
         for flag in option.flags
     )
     yield f"        {pattern})"
-    yield f"            words='{words}' files={'1' if command.takes_files else ''}"
+    named = "1" if command.words in _ABOUT_EXPERTS else ""
+    yield f"            words='{words}' files={'1' if command.takes_files else ''} names={named}"
     yield f"            values='{values}' ;;"
 
 
@@ -106,6 +128,8 @@ def _bash_values(option: Option) -> str:
         return ",".join(option.choices)
     if _MODEL_FLAGS & set(option.flags):
         return "@models"
+    if _EXPERT_FLAGS & set(option.flags):
+        return "@experts"
     return "@files" if is_file(option.metavar) else "@any"
 
 
@@ -120,6 +144,24 @@ _expert_models() {
     folder=${folder:-${XDG_DATA_HOME:-$HOME/.local/share}/expert}
     local -a names=(pocket $folder/models/*.gguf(N:t:r))
     compadd -a names
+}
+
+_expert_names() {
+    setopt localoptions extendedglob
+    local folder=${EXPERT_HOME:+$EXPERT_HOME/data} text=
+    folder=${folder:-${XDG_DATA_HOME:-$HOME/.local/share}/expert}
+    [[ -r $folder/experts.json ]] && text=$(<$folder/experts.json)
+    text=${text##*\\"experts\\":}
+    local -a names=(${(M)${=text//\\"/ }:#[a-z0-9-]##/[a-z0-9-]##})
+    [[ $PREFIX == */* ]] || names=(${names#*/})
+    compadd -a names
+}
+
+_expert_experts() {
+    local -a others=(auto none)
+    compadd -a others
+    _expert_names
+    _files
 }
 """
 
@@ -164,13 +206,19 @@ def _zsh_function(command: Command) -> Iterator[str]:
         yield f"    (( $+functions[_expert_{command.name}_$name] )) && _expert_{command.name}_$name"
     else:
         specs = [spec for option in command.options for spec in _zsh_option(option)]
-        specs.append("'*:file:_files'" if command.takes_files else "'*: :'")
+        specs.append(f"'*:{_zsh_argument(command)}'")
         yield "    _arguments -s \\"
         yield " \\\n".join(f"        {spec}" for spec in specs)
     yield "}"
     yield ""
     for action in command.actions:
         yield from _zsh_function(action)
+
+
+def _zsh_argument(command: Command) -> str:
+    if command.words in _ABOUT_EXPERTS:
+        return "expert:_expert_names"
+    return "file:_files" if command.takes_files else " :"
 
 
 def _zsh_pair(command: Command) -> str:
@@ -183,6 +231,8 @@ def _zsh_option(option: Option) -> Iterator[str]:
         value = f":value:({' '.join(option.choices)})"
     elif _MODEL_FLAGS & set(option.flags):
         value = ":model:_expert_models"
+    elif _EXPERT_FLAGS & set(option.flags):
+        value = ":expert:_expert_experts"
     elif option.metavar:
         value = ":file:_files" if is_file(option.metavar) else ":value: "
     for flag in option.flags:
@@ -213,6 +263,18 @@ function __expert_models
     end
 end
 
+function __expert_names
+    set -l folder ~/.local/share/expert
+    set -q XDG_DATA_HOME; and set folder $XDG_DATA_HOME/expert
+    set -q EXPERT_HOME; and set folder $EXPERT_HOME/data
+    test -r $folder/experts.json; or return
+    read -lz text <$folder/experts.json
+    set -l names (string replace -r '(?s).*"experts":' '' -- $text | string split '"' | \
+        string match -r '^[a-z0-9-]+/[a-z0-9-]+$')
+    string match -q '*/*' -- (commandline -ct); and string join \\n $names
+    or string replace -r '.*/' '' -- $names
+end
+
 function __expert_at
     set -l words (commandline -opc)
     test (count $words) -gt (count $argv); or return 1
@@ -233,6 +295,8 @@ def _fish(found: list[Command]) -> str:
         place = f"'__expert_at {' '.join(command.words)}'"
         if command.takes_files:
             lines.append(f"complete -c expert -n {place} -F")
+        if command.words in _ABOUT_EXPERTS:
+            lines.append(f"complete -c expert -n {place} -a '(__expert_names)'")
         for action in command.actions:
             about = _fish_quoted(action.about)
             lines.append(f"complete -c expert -n {place} -a {action.name} -d {about}")
@@ -248,6 +312,8 @@ def _fish_option(option: Option) -> str:
         parts.append(f"-x -a '{' '.join(option.choices)}'")
     elif _MODEL_FLAGS & set(option.flags):
         parts.append("-r -F -a '(__expert_models)'")
+    elif _EXPERT_FLAGS & set(option.flags):
+        parts.append("-r -F -a 'auto none (__expert_names)'")
     elif option.metavar:
         parts.append("-r -F" if is_file(option.metavar) else "-x")
     return " ".join([*parts, f"-d {_fish_quoted(option.about)}"])

@@ -1,13 +1,18 @@
 """What is asked: earlier turns, attached files, piped text and the question, put together."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expert.cli import messages, stdin
 from expert.collecting import Deadline
 from expert.errors import UsageError
 from expert.types import Attachment, Message
+
+if TYPE_CHECKING:
+    from expert.history.records import Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,8 @@ class Question:
     attachments: tuple[Attachment, ...] = ()
     conversation: int | None = None
     """The recorded conversation that it goes on with."""
+    previous: str | None = None
+    """The expert that answered its last turn."""
 
 
 def read_question(args: argparse.Namespace, deadline: Deadline) -> Question:
@@ -47,14 +54,15 @@ def read_question(args: argparse.Namespace, deadline: Deadline) -> Question:
             'Ask something: expert ask "What is a prime number?"',
         )
     before: tuple[Message, ...] = ()
-    conversation = None
+    conversation = previous = None
     if args.go_on or args.cid is not None:
-        conversation, before = _earlier(args.cid)
+        conversation, turns = _earlier(args.cid)
+        before, previous = _told(turns)
         if system:
             before = tuple(message for message in before if message.role != "system")
     if system:
         before = (Message("system", _whole(system)), *before)
-    return Question(text, before, files, conversation)
+    return Question(text, before, files, conversation, previous)
 
 
 def typed_and_piped(typed: str | None, deadline: Deadline, *, wanted: bool, more: bool) -> str:
@@ -103,13 +111,20 @@ def _filled(args: argparse.Namespace, text: str) -> tuple[str, str]:
     return load_template(args.template).fill(text, values)
 
 
-def _earlier(name: str | None) -> tuple[int, tuple[Message, ...]]:
-    """Return a recorded conversation's number and its turns as messages."""
+def _earlier(name: str | None) -> "tuple[int, list[Recorded]]":
+    """Return a recorded conversation's number and its turns."""
     from expert.history.history import user_history
-    from expert.history.reading import as_messages
 
     history = user_history()
     conversation = history.find(name)
     if messages.on_screen():
         messages.dim(f"expert: going on with {conversation.id}, {conversation.title}\n")
-    return conversation.id, as_messages(history.turns(conversation.id))
+    return conversation.id, history.turns(conversation.id)
+
+
+def _told(turns: "Sequence[Recorded]") -> tuple[tuple[Message, ...], str | None]:
+    """Return the messages of recorded turns, and the expert that answered the last of them."""
+    from expert.history.reading import as_messages
+
+    experts = turns[-1].turn.experts if turns else ()
+    return as_messages(turns), next((expert.name for expert in experts), None)

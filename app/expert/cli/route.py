@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from expert.cli import marketplace, options, routing, stdin
 
 if TYPE_CHECKING:
-    from expert.router.types import Attachment, Choice, Route
+    from expert.router.types import Choice, Route
+    from expert.types import Attachment
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,13 +52,13 @@ def run(arguments: list[str]) -> int:
 
 def _attachments(args: argparse.Namespace) -> "Iterator[Attachment]":
     from expert.collecting import Deadline
-    from expert.router.types import Attachment
+    from expert.types import Attachment
 
     for path in args.files:
         raw = marketplace.read_file(path)
-        yield Attachment(raw.decode("utf-8", "replace"), path.name)
+        yield Attachment(path.name, raw.decode("utf-8", "replace"))
     if not args.no_stdin and stdin.piped() and (text := stdin.read(Deadline(None), hint=True)):
-        yield Attachment(text)
+        yield Attachment("standard input", text)
 
 
 def _lines(route: "Route") -> Iterator[str]:

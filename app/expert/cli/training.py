@@ -1,20 +1,24 @@
 """What the verbs about training share: progress, the engine that answers, and packing."""
 
+import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from expert.cli import options
 from expert.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
     from expert.package.keys import PrivateKey
+    from expert.train.adapter.feed import Method
     from expert.train.adapter.recipe import Evaluation
-    from expert.train.adapter.train import Listener, Trained
+    from expert.train.adapter.train import Listener, Options, Trained
     from expert.train.evaluation.conditions import Answerer, Asking, Score
 
 BAR = 24
@@ -37,6 +41,109 @@ def check_extra() -> None:
             f"There is no {', '.join(missing)}.",
             "Install them: pip install 'expert[train]'",
         )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every way to train an expert takes."""
+    parser.add_argument(
+        "recipe", metavar="RECIPE", type=Path, help="such as experts/sql/train.toml"
+    )
+    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of data")
+    parser.add_argument(
+        "--out", metavar="RUN", type=Path, help="the run's folder (default: run-NAME)"
+    )
+    parser.add_argument(
+        "--base", metavar="BASE", help="a model's name, a GGUF file or a checkpoint folder"
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, metavar="M", help="default: the recipe's")
+    length.add_argument(
+        "--tokens", type=options.positive, metavar="N", help="stop by tokens instead"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--sweep", nargs="?", const=(), type=rates, metavar="RATES",
+        help="try learning rates first, such as 5e-4,1e-3 (default: the recipe's)",
+    )  # fmt: skip
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--rows", type=int, metavar="N", help="held-out rows measured a task; 0 measures nothing"
+    )
+    parser.add_argument(
+        "--other", metavar="FILE", type=Path, help="another expert, to compare with"
+    )
+    parser.add_argument(
+        "-k", "--sign", metavar="KEY", type=Path, help="sign the package with this key"
+    )
+    parser.add_argument(
+        "--into", metavar="DIR", type=Path, help="put card, curve, figures and package there too"
+    )
+    options.add_json(parser)
+
+
+def rates(text: str) -> tuple[float, ...]:
+    """Parse learning rates with commas between them."""
+    found = tuple(float(part) for part in text.split(","))
+    if not all(0 < rate < 1 for rate in found):
+        raise argparse.ArgumentTypeError("learning rates lie between 0 and 1")
+    return found
+
+
+def wanted(args: argparse.Namespace, method: "Method") -> "Options":
+    """Return what a command line asks for.
+
+    Raises:
+        NotFoundError: there is no such base.
+    """
+    from expert.models import find_model
+    from expert.train.adapter.train import Options
+
+    base = Path(args.base) if args.base and Path(args.base).exists() else None
+    return Options(
+        recipe=args.recipe,
+        data=args.data,
+        out=args.out or Path(f"run-{args.recipe.resolve().parent.name}"),
+        base=base or find_model(args.base or options.config(args).model).path,
+        minutes=args.minutes,
+        tokens=args.tokens,
+        resume=args.resume,
+        sweep=args.sweep,
+        device=args.device,
+        method=method,
+    )
+
+
+def train(args: argparse.Namespace, method: "Method") -> int:
+    """Train by a method, measure, pack, and print what came out."""
+    signing = key(args.sign)
+    from expert.train.adapter.train import train_expert
+
+    trained = train_expert(wanted(args, method), listener(sys.stderr))
+    if trained is None:
+        return 0
+    rows = trained.recipe.evaluation.rows if args.rows is None else args.rows
+    scores = measured(trained, args.data, rows, args.other)
+    package = packed(trained, scores, signing, args.into)
+    report = {"package": str(package), "run": str(trained.run), "record": trained.record}
+    if args.json:
+        print(json.dumps({**report, "scores": [asdict(score) for score in scores]}))
+    else:
+        print("\n".join(lines(report, scores)))
+    return 0
+
+
+def lines(report: dict[str, Any], scores: "list[Score]") -> list[str]:
+    """Return what was made, for people."""
+    from expert.train.evaluation.report import table, verdict
+
+    record = report["record"]
+    said = [
+        f"{record['steps']} steps, {record['tokens']} tokens, {record['minutes']:g} minutes, "
+        f"validation loss {record['validation_loss']:g}",
+    ]
+    if scores:
+        said += [table(scores), verdict(scores)]
+    return [*said, f"{report['package']}: the expert's package"]
 
 
 def key(path: Path | None) -> "PrivateKey | None":
@@ -84,6 +191,9 @@ def listener(stream: TextIO) -> "Listener":
     shown = Shown(stream)
     known: dict[str, float] = {}
 
+    def placed(device: str) -> None:
+        shown.show(f"training on {device}", end=True)
+
     def preparing(done: int, total: int) -> None:
         shown.show(f"reading tasks {done} of {total}", end=done == total)
 
@@ -100,7 +210,12 @@ def listener(stream: TextIO) -> "Listener":
     def trying(rate: float, loss: float) -> None:
         shown.show(f"rate {rate:g}: validation loss {loss:.4f}", end=True)
 
-    return Listener(preparing, training, trying)
+    return Listener(placed, preparing, training, trying)
+
+
+def threads_for(model: Path) -> int | None:
+    """Return how many threads answer with a model; None leaves it to the engine."""
+    return 1 if model.stat().st_size < SMALL else None
 
 
 @contextmanager
@@ -112,7 +227,7 @@ def answering(base: Path) -> Iterator["Answerer"]:
     def answer(asking: "Asking") -> str:
         request = Request(
             asking.messages,
-            experts=() if asking.adapter is None else (ExpertChoice(asking.adapter),),
+            experts=tuple(ExpertChoice(adapter) for adapter in asking.adapters),
             max_tokens=asking.max_tokens,
             temperature=0.0,
             record=False,
@@ -126,9 +241,19 @@ def answering(base: Path) -> Iterator["Answerer"]:
         except ContractError as error:
             return str(getattr(error, "partial", ""))
 
-    threads = 1 if base.stat().st_size < SMALL else None
-    with Assistant(base, threads=threads) as assistant:
+    with Assistant(base, threads=threads_for(base)) as assistant:
         yield answer
+
+
+def measured(trained: "Trained", data: Path, rows: int, other: Path | None) -> "list[Score]":
+    """Score a trained expert by its recipe; nothing if no rows or tasks are wanted."""
+    settings = trained.recipe.evaluation
+    if not rows or not settings.tasks or trained.report.form != "lora":
+        return []
+    return measure(
+        settings, trained.base.file, data, rows,
+        expert=trained.report.path, other=other, grammar=trained.source.grammar,
+    )  # fmt: skip
 
 
 def measure(
@@ -143,8 +268,9 @@ def measure(
 ) -> "list[Score]":
     """Score the base alone, with examples, with the expert, under its grammar, and with another."""
     from expert.train.evaluation.conditions import Settings, conditions, evaluate
+    from expert.train.evaluation.judges import OWN_FORM
 
-    constrained = grammar is not None or "spider" in settings.tasks
+    constrained = grammar is not None or not OWN_FORM.isdisjoint(settings.tasks)
     who = conditions(expert, other, settings.shots, constrained=constrained)
     asked = Settings(data, rows, settings.shots, settings.max_tokens, grammar)
     with answering(base) as answer:

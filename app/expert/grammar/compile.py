@@ -1,11 +1,14 @@
 """From any front end's grammar to one that can be started."""
 
+from functools import cache
+
 from expert.grammar.constraint import Check, CompiledGrammar
 from expert.grammar.form import Grammar
 from expert.grammar.gbnf import parse_gbnf
 from expert.grammar.lark import to_lark
 from expert.grammar.lexemes import cut
 from expert.grammar.normal import normalise
+from expert.grammar.shortest import opening
 
 
 def compile_grammar(grammar: Grammar, check: Check | None = None) -> CompiledGrammar:
@@ -14,7 +17,8 @@ def compile_grammar(grammar: Grammar, check: Check | None = None) -> CompiledGra
     Raises:
         UsageError: nothing matches it, or it is too large.
     """
-    return CompiledGrammar(to_lark(cut(normalise(grammar))), check)
+    normal = normalise(grammar)
+    return CompiledGrammar(to_lark(cut(normal)), check, guide=cache(lambda: opening(normal)))
 
 
 def compile_gbnf(text: str, source: str = "grammar") -> CompiledGrammar:

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 from expert.errors import ContractError
+from expert.grammar.ending import Guide, Landing, find_ending
 from expert.grammar.lark import bind_tokens
 from expert.grammar.tokens import TokenTable
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-_FREE = 0.6  # the part of the limit before an answer only closes what is open
-_ROOM = 1.3  # times the length of a short answer, to be left for closing
-_LOST = 12  # dead ends in a row after which only the way to the end is searched
-_RETREATS = 128  # dead ends after which an answer is given up
+_RETREATS = 128  # dead ends after which an answer goes back to where it could end, or is given up
 
 
 class Check(Protocol):
@@ -84,34 +82,24 @@ class CompiledGrammar:
     engine: str
     """llguidance's Lark dialect."""
     check: Check | None = None
-    guide: Check | None = None
-    """Follows the text where there is no check, to find the way to its end."""
+    guide: Callable[[], Guide | None] | None = None
+    """Returns what knows the way to the end where the check does not, before any text."""
     verify: Callable[[str], None] | None = None
     """The final check of a whole answer; raises ContractError."""
-    closers: tuple[str, ...] = ()
-    """Characters that bring an answer to its end, the most urgent first."""
-    shortest: Callable[[], str] | None = None
-    """Returns a short answer, empty if none is known: what must be left room for."""
 
     def start(self, table: TokenTable, limit: int | None = None) -> "GrammarConstraint":
         """Return the constraint of a new answer.
 
-        With a *limit* of tokens, the last two fifths go into closing what is open, or more
-        where a short answer already needs more.
+        With a *limit* of tokens, the last of them go into closing what is open.
 
         Raises:
             UsageError: the mask engine refuses the grammar, or the vocabulary lacks a token
                 that it names.
         """
         engine = bind_tokens(self.engine, table.named)
-        return GrammarConstraint(table, table.matcher(engine), self, self._patience(table, limit))
-
-    def _patience(self, table: TokenTable, limit: int | None) -> int | None:
-        """Return after how many tokens an answer of at most *limit* must start to close."""
-        if limit is None:
-            return None
-        text = self.shortest() if self.shortest else ""
-        return max(0, min(int(limit * _FREE), limit - int(len(table.encode(text)) * _ROOM)))
+        constraint = GrammarConstraint(table, table.matcher(engine), self)
+        constraint.land(limit)
+        return constraint
 
 
 class GrammarConstraint:
@@ -122,14 +110,12 @@ class GrammarConstraint:
         table: TokenTable,
         matcher: "LLMatcher",
         grammar: CompiledGrammar,
-        patience: int | None = None,
     ) -> None:
         self.exact = grammar.check is None
         self._table = table
         self._matcher = matcher
         self._grammar = grammar
-        self._patience = patience
-        self._tokens: list[int] = []
+        self.tokens: list[int] = []
         self._checks: list[Check] = [grammar.check] if grammar.check else []
         self._banned: dict[int, set[int]] = {}
         """By position: tokens that led to a dead end there."""
@@ -139,56 +125,64 @@ class GrammarConstraint:
         """Dead ends since the answer last grew beyond *furthest* tokens."""
         self._furthest = 0
         self._peeked: tuple[int, Check | None] = (-1, None)
-        self._closers: tuple[frozenset[int] | None] | None = None
-        """What `_closing` found for the next token, if it was asked."""
+        self._landing: Landing | None = None
+        self._guided: tuple[int, Guide | None] = 0, None
+        """The guide after so many tokens."""
+
+    def land(self, limit: int | None) -> None:
+        """See to it that the answer ends within *limit* tokens, if there is a limit."""
+        self._landing = Landing(limit, self._table.ends[0], exact=self.exact)
 
     def allows(self, token: int) -> bool:
         """Tell whether *token* may come next."""
-        if not self._fits(token):
-            return False
         closing = self._closing()
-        return closing is None or token in closing
+        return (closing is None or token in closing) and self._fits(token)
 
     def _fits(self, token: int) -> bool:
         if token in self._table.ends:
             return self.can_end()
-        if self._ended or token in self._banned.get(len(self._tokens), ()):
+        if self._ended or token in self._banned.get(len(self.tokens), ()):
             return False
         if self._matcher.validate_tokens([token]) != 1:
             return False
         return self.exact or self._peek(token) is not None
 
     def _closing(self) -> frozenset[int] | None:
-        """Return the tokens that close something, when it is time to; None if there is time.
+        """Return what may follow when it is time to end, nothing at a dead end; else None.
 
-        It is also time to when dead end follows dead end: then what closes shows a way out.
+        It is also time to when dead end follows dead end: then an ending shows a way out.
         """
-        late = self._patience is not None and len(self._tokens) >= self._patience
-        if not late and self._stuck < _LOST:
+        if self._landing is None or self._ended:
             return None
-        if self._closers is None:
-            self._closers = (self._find_closing(),)
-        return self._closers[0]
+        token = self._landing.token(self.tokens, self._stuck, self.ending)
+        if token is None:
+            return frozenset() if self._landing.stranded else None
+        self._banned.get(len(self.tokens), set()).discard(token)  # it was proved to lead on
+        return frozenset(self._table.ends) if token in self._table.ends else frozenset((token,))
 
-    def _find_closing(self) -> frozenset[int] | None:
-        if self.can_end():
-            return frozenset(self._table.ends)
-        for wanted in self._suggestions():
-            for token in self._table.prefixes(wanted):
-                if self._fits(token):
-                    return frozenset((token,))
-        for tier in self._table.closers(self._grammar.closers):
-            possible = [token for token in tier if self._matcher.validate_tokens([token]) == 1]
-            fitting = frozenset(token for token in possible if self._fits(token))
-            if fitting or possible:
-                return fitting  # what must not be closed is a dead end, now that time is short
-        return None
+    def ending(self) -> list[int] | None:
+        """Return tokens with which the answer could end from here, or None if none are found."""
+        trial = self.copy()
+        trial._landing = None
+        trial._banned.clear()
+        return find_ending(trial, self._table)
 
-    def _suggestions(self) -> Iterator[bytes]:
-        state = self._checks[-1] if self._checks else None
-        if state is None and self._grammar.guide:
-            state = self._grammar.guide.push(self._table.decode(self._tokens))
-        return state.suggestions() if state else iter(())
+    def suggestions(self) -> Iterator[bytes]:
+        """Yield texts that bring the answer nearer to its end, as far as they are known."""
+        if self._checks:
+            yield from self._checks[-1].suggestions()
+        if self._grammar.guide and (guide := self._follow(self._grammar.guide)):
+            yield from guide.suggestions()
+
+    def _follow(self, opening: Callable[[], Guide | None]) -> Guide | None:
+        """Return the guide of the text so far."""
+        known, guide = self._guided
+        if guide is None or known > len(self.tokens):
+            known, guide = 0, opening()
+        if guide is not None:
+            guide = guide.push(self._table.decode(self.tokens[known:]))
+        self._guided = len(self.tokens), guide
+        return guide
 
     def _peek(self, token: int) -> Check | None:
         if self._peeked[0] != token:
@@ -205,7 +199,7 @@ class GrammarConstraint:
         self._require_engine()
         if (closing := self._closing()) is not None:
             return self._table.bits(closing)
-        banned = self._banned.get(len(self._tokens), set())
+        banned = self._banned.get(len(self.tokens), set())
         if not self.can_end():
             banned = banned.union(self._table.ends)
         if not banned:
@@ -236,8 +230,8 @@ class GrammarConstraint:
                 after = self._peek(token)
                 assert after is not None
                 self._checks.append(after)
-        self._tokens.append(token)
-        self._peeked, self._closers = (-1, None), None
+        self.tokens.append(token)
+        self._peeked = -1, None
 
     def forced(self) -> list[int]:
         """Return the tokens that must come next, empty where there is a choice."""
@@ -245,7 +239,7 @@ class GrammarConstraint:
             return []
         tokens = self._matcher.compute_ff_tokens()
         self._require_engine()
-        if tokens and tokens[0] in self._banned.get(len(self._tokens), ()):
+        if tokens and tokens[0] in self._banned.get(len(self.tokens), ()):
             return []
         if self.exact:
             return tokens
@@ -260,15 +254,19 @@ class GrammarConstraint:
         """Take the last *count* tokens back; what was banned after them is forgotten."""
         if count <= 0:
             return
-        assert count <= len(self._tokens), "more tokens than there are"
+        assert count <= len(self.tokens), "more tokens than there are"
         self._matcher.rollback(count - self._ended)
         self._ended = False
-        del self._tokens[-count:]
+        del self.tokens[-count:]
         if not self.exact:
-            del self._checks[len(self._tokens) + 1 :]
-        depth = len(self._tokens)
+            del self._checks[len(self.tokens) + 1 :]
+        depth = len(self.tokens)
         self._banned = {place: bans for place, bans in self._banned.items() if place <= depth}
-        self._peeked, self._closers = (-1, None), None
+        self._peeked = -1, None
+        if depth < self._guided[0]:
+            self._guided = 0, None
+        if self._landing:
+            self._landing.rollback(depth)
 
     def retreat(self) -> int:
         """Take back what led to a dead end, and return how many tokens that was.
@@ -282,20 +280,21 @@ class GrammarConstraint:
             ContractError: the search was given up.
         """
         self._retreats += 1
-        fresh = len(self._tokens) > self._furthest
+        fresh = len(self.tokens) > self._furthest
         self._stuck = 1 if fresh else self._stuck + 1
-        self._furthest = max(self._furthest, len(self._tokens))
-        target, removed = self._target(), 0
-        while self._tokens and self._retreats <= _RETREATS:
-            token = self._tokens[-1]
+        self._furthest = max(self._furthest, len(self.tokens))
+        if removed := self._return_to_ending():
+            return removed
+        target = self._target()
+        while self.tokens and self._retreats <= _RETREATS:
+            token = self.tokens[-1]
             self.rollback(1)
             removed += 1
-            self._banned.setdefault(len(self._tokens), set()).add(token)
-            if len(self._tokens) <= target and any(self.mask()):
+            self._banned.setdefault(len(self.tokens), set()).add(token)
+            if len(self.tokens) <= target and any(self.mask()):
                 return removed
         if removed and self._retreats <= _RETREATS:
             self._banned.clear()  # long leaps ban more than was proved wrong
-            self._closers = None
             return removed
         raise ContractError(
             "No answer was found that keeps its contract.",
@@ -303,28 +302,43 @@ class GrammarConstraint:
             "Ask again with another seed, or simplify the schema.",
         )
 
+    def _return_to_ending(self) -> int:
+        """Go back to where an ending is known, if nothing else is left; return how many tokens."""
+        landing = self._landing
+        if landing is None or not (landing.stranded or self._retreats > _RETREATS):
+            return 0
+        place = landing.return_to()
+        if place is None or place == len(self.tokens):
+            return 0
+        removed = len(self.tokens) - place
+        self.rollback(removed)
+        self._banned.pop(place, None)
+        return removed
+
     def _target(self) -> int:
         """Return how many tokens to keep."""
         steps = _luby((self._stuck + 1) // 2)
-        length = sum(len(self._table.piece(token)) for token in self._tokens)
+        length = sum(len(self._table.piece(token)) for token in self.tokens)
         anchors = [] if self.exact else [a for a in self._checks[-1].anchors() if a < length]
         if self._stuck % 2 or not anchors:
-            return len(self._tokens) - steps
-        kept, anchor = len(self._tokens), anchors[-min(steps, len(anchors))]
+            return len(self.tokens) - steps
+        kept, anchor = len(self.tokens), anchors[-min(steps, len(anchors))]
         while length > anchor:
             kept -= 1
-            length -= len(self._table.piece(self._tokens[kept]))
+            length -= len(self._table.piece(self.tokens[kept]))
         return kept
 
     def copy(self) -> Self:
         """Return an independent constraint in the same state."""
-        twin = self.__class__(self._table, self._matcher.deep_copy(), self._grammar, self._patience)
-        twin._tokens = self._tokens.copy()
+        twin = self.__class__(self._table, self._matcher.deep_copy(), self._grammar)
+        twin.tokens = self.tokens.copy()
         twin._checks = self._checks.copy()
         twin._banned = {place: bans.copy() for place, bans in self._banned.items()}
         twin._ended = self._ended
         twin._retreats = self._retreats
         twin._stuck, twin._furthest = self._stuck, self._furthest
+        twin._guided = self._guided
+        twin._landing = self._landing.copy() if self._landing else None
         return twin
 
     def can_end(self) -> bool:
@@ -339,7 +353,7 @@ class GrammarConstraint:
 
     def text(self) -> str:
         """Return the answer so far."""
-        return self._table.decode(self._tokens).decode("utf-8", "replace")
+        return self._table.decode(self.tokens).decode("utf-8", "replace")
 
     def check(self, text: str) -> None:
         """Raise ContractError unless *text*, the whole answer, keeps the contract."""

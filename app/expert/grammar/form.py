@@ -5,9 +5,9 @@ A node matches text: `Text` itself, `Chars` one character of a set, `Sequence`, 
 vocabulary whatever its text, and `Schema` a JSON value of a JSON Schema.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from expert.grammar.chars import Ranges
 
@@ -117,6 +117,32 @@ def references(node: Node) -> Iterator[str]:
     for one in walk(node):
         if isinstance(one, Reference):
             yield one.name
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Fold(Generic[T]):
+    """Computes a value for a node from those of the nodes inside it, each only when asked for."""
+
+    leaf: Callable[[Node], T]
+    sequence: Callable[[Iterable[T]], T]
+    choice: Callable[[Iterable[T]], T]
+    repeat: Callable[["Repeat", Callable[[], T]], T]
+    """Given the repetition, and the value of its item."""
+
+    def __call__(self, node: Node) -> T:
+        """Return the value for *node*."""
+        match node:
+            case Sequence(parts):
+                return self.sequence(map(self, parts))
+            case Choice(options):
+                return self.choice(map(self, options))
+            case Repeat(item):
+                return self.repeat(node, lambda: self(item))
+            case _:
+                return self.leaf(node)
 
 
 def sequence(*parts: Node) -> Node:

@@ -7,13 +7,14 @@ costs an Earley parser a row that grows with every repetition.
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from typing import TypeGuard
+from typing import TypeAlias, TypeGuard
 
 from expert.errors import UsageError
 from expert.grammar.form import (
     EMPTY,
     Chars,
     Choice,
+    Fold,
     Grammar,
     Node,
     Reference,
@@ -38,7 +39,7 @@ def normalise(grammar: Grammar) -> Grammar:
         UsageError: nothing matches the grammar, or only what no answer has room for.
     """
     rules = reachable(grammar.rules, grammar.root)
-    can_match = closure(rules, _matches)
+    can_match = matching(rules)
     if grammar.root not in can_match:
         raise UsageError(
             f"No text matches the rule `{grammar.root}`.",
@@ -72,24 +73,31 @@ def closure(
 
 def nullable(node: Node, empty_rules: Collection[str]) -> bool:
     """Tell whether *node* matches the empty text, given the rules that do."""
-    match node:
-        case Text(text):
-            return not text
-        case Sequence(parts):
-            return all(nullable(part, empty_rules) for part in parts)
-        case Choice(options):
-            return any(nullable(option, empty_rules) for option in options)
-        case Repeat(item, least):
-            return least == 0 or nullable(item, empty_rules)
-        case Reference(name):
-            return name in empty_rules
-        case _:
-            return False
+
+    def leaf(one: Node) -> bool:
+        match one:
+            case Text(text):
+                return not text
+            case Reference(name):
+                return name in empty_rules
+            case _:
+                return False
+
+    return Fold(leaf, all, any, _none_or_item)(node)
+
+
+def _none_or_item(repeat: Repeat, item: Callable[[], bool]) -> bool:
+    return repeat.least == 0 or item()
 
 
 def straight_rules(rules: dict[str, Node]) -> dict[str, None]:
     """Return the rules that never come back to a rule, each after those it refers to."""
     return closure(rules, lambda node, known: all(name in known for name in references(node)))
+
+
+def matching(rules: dict[str, Node]) -> dict[str, None]:
+    """Return the rules that some text matches, each after some that are enough for that."""
+    return closure(rules, _matches)
 
 
 def reachable(rules: dict[str, Node], root: str) -> dict[str, Node]:
@@ -136,38 +144,41 @@ def _comes_back(name: str, heads: dict[str, set[str]]) -> bool:
 
 def _heads(node: Node, empty_rules: Collection[str]) -> set[str]:
     """Return the rules that *node* can begin with."""
-    match node:
-        case Reference(name):
-            return {name}
-        case Choice(options):
-            return {name for option in options for name in _heads(option, empty_rules)}
-        case Repeat(item, _, most) if most != 0:
-            return _heads(item, empty_rules)
-        case Sequence(parts):
-            found: set[str] = set()
-            for part in parts:
-                found |= _heads(part, empty_rules)
-                if not nullable(part, empty_rules):
-                    break
-            return found
-        case _:
-            return set()
+    Heads: TypeAlias = tuple[set[str], bool]  # and whether more may come before any character
+
+    def leaf(one: Node) -> Heads:
+        return {one.name} if isinstance(one, Reference) else set(), nullable(one, empty_rules)
+
+    def in_row(parts: Iterable[Heads]) -> Heads:
+        found: set[str] = set()
+        for names, empty in parts:
+            found |= names
+            if not empty:
+                return found, False
+        return found, True
+
+    def either(options: Iterable[Heads]) -> Heads:
+        names, empty = zip(*options, strict=True)
+        return set().union(*names), any(empty)
+
+    def again(repeat: Repeat, item: Callable[[], Heads]) -> Heads:
+        names, empty = item() if repeat.most != 0 else (set[str](), True)
+        return names, empty or repeat.least == 0
+
+    return Fold(leaf, in_row, either, again)(node)[0]
 
 
 def _matches(node: Node, known: Collection[str]) -> bool:
-    match node:
-        case Chars(ranges):
-            return bool(ranges)
-        case Sequence(parts):
-            return all(_matches(part, known) for part in parts)
-        case Choice(options):
-            return any(_matches(option, known) for option in options)
-        case Repeat(item, least):
-            return least == 0 or _matches(item, known)
-        case Reference(name):
-            return name in known
-        case _:
-            return True
+    def leaf(one: Node) -> bool:
+        match one:
+            case Chars(ranges):
+                return bool(ranges)
+            case Reference(name):
+                return name in known
+            case _:
+                return True
+
+    return Fold(leaf, all, any, _none_or_item)(node)
 
 
 def _prune(node: Node, can_match: Collection[str]) -> Node:
@@ -187,7 +198,7 @@ def _prune(node: Node, can_match: Collection[str]) -> Node:
 
 def _require_short(rules: dict[str, Node]) -> None:
     """Refuse rules without a short match: the engine writes out all of a text that is forced."""
-    order = list(closure(rules, _matches))
+    order = list(matching(rules))
     shortest = dict.fromkeys(order, _UNKNOWN)
     for _ in range(_ROUNDS):
         before = list(shortest.values())
@@ -206,19 +217,21 @@ def _require_short(rules: dict[str, Node]) -> None:
 
 def _length(node: Node, shortest: dict[str, int]) -> int:
     """Return the length of the shortest match, given that of each rule."""
-    match node:
-        case Text(text):
-            return len(text)
-        case Sequence(parts):
-            return sum(_length(part, shortest) for part in parts)
-        case Choice(options):
-            return min(_length(option, shortest) for option in options)
-        case Repeat(item, least):
-            return least * _length(item, shortest) if least else 0
-        case Reference(name):
-            return shortest[name]
-        case _:
-            return 1
+
+    def leaf(one: Node) -> int:
+        match one:
+            case Text(text):
+                return len(text)
+            case Reference(name):
+                return shortest[name]
+            case _:
+                return 1
+
+    def again(repeat: Repeat, item: Callable[[], int]) -> int:
+        return repeat.least * item() if repeat.least else 0
+
+    length: Fold[int] = Fold(leaf, sum, min, again)
+    return length(node)
 
 
 def _unroll(name: str, node: Node) -> Node:

@@ -124,13 +124,14 @@ def _unite(
             groups[index] = index = groups[groups[index]]
         return index
 
+    meetings = _Meetings(leaves, meet)
     pending, seen = [start, *after], set[int]()
     while pending:
         row = pending.pop()
         if row in seen:
             continue
         seen.add(row)
-        for left, right in _meeting(leaves, row, meet):
+        for left, right in meetings.pairs(row):
             one, other = group(left), group(right)
             if one != other:
                 groups[other] = one
@@ -139,24 +140,55 @@ def _unite(
     return Rows(leaves, start, [after[group(index)] for index in range(len(leaves))])
 
 
-def _meeting(
-    leaves: list[Node], row: int, meet: Callable[[str, str], bool]
-) -> list[tuple[int, int]]:
-    """Return pairs of leaves in *row* that a text can match both, enough to connect all such."""
-    first_of: dict[str, int] = {}
-    pairs = []
-    compared = 0
-    for index in bits(row):
-        leaf = leaves[index]
-        if isinstance(leaf, Lexeme):
-            if leaf.expression in first_of:
-                pairs.append((first_of[leaf.expression], index))
-            else:
-                compared += len(first_of)
-                if compared > _PAIRS:
-                    raise TooLarge
-                pairs += [
-                    (seen, index) for text, seen in first_of.items() if meet(text, leaf.expression)
-                ]
-                first_of[leaf.expression] = index
-    return pairs
+class _Meetings:
+    """Which leaves a text can match both; lexemes are numbered, sets of them are bits."""
+
+    def __init__(self, leaves: list[Node], meet: Callable[[str, str], bool]) -> None:
+        self._meet = meet
+        self._numbers: dict[str, int] = {}
+        self._lexemes: list[str] = []
+        self._of: list[int] = [self._number(leaf) for leaf in leaves]
+        """By leaf: the number of its lexeme; -1 if it is none."""
+        self._compared = [0] * len(self._lexemes)
+        self._met = [0] * len(self._lexemes)
+
+    def _number(self, leaf: Node) -> int:
+        if not isinstance(leaf, Lexeme):
+            return -1
+        number = self._numbers.setdefault(leaf.expression, len(self._lexemes))
+        if number == len(self._lexemes):
+            self._lexemes.append(leaf.expression)
+        return number
+
+    def pairs(self, row: int) -> list[tuple[int, int]]:
+        """Return pairs of leaves in *row* that a text can match both, enough to connect all such.
+
+        Raises:
+            TooLarge: there are more pairs than are worth comparing.
+        """
+        first_of: dict[int, int] = {}
+        pairs = []
+        seen = 0
+        for index in bits(row):
+            lexeme = self._of[index]
+            if lexeme < 0:
+                continue
+            if lexeme in first_of:
+                pairs.append((first_of[lexeme], index))
+                continue
+            pairs += [(first_of[other], index) for other in bits(self._meeting(lexeme, seen))]
+            first_of[lexeme] = index
+            seen |= 1 << lexeme
+            if len(first_of) * (len(first_of) - 1) // 2 > _PAIRS:
+                raise TooLarge
+        return pairs
+
+    def _meeting(self, lexeme: int, others: int) -> int:
+        """Return which of the *others* a text can match together with *lexeme*."""
+        for other in bits(others & ~self._compared[lexeme]):
+            if self._meet(self._lexemes[other], self._lexemes[lexeme]):
+                self._met[lexeme] |= 1 << other
+                self._met[other] |= 1 << lexeme
+            self._compared[other] |= 1 << lexeme
+        self._compared[lexeme] |= others
+        return self._met[lexeme] & others

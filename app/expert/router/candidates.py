@@ -89,7 +89,8 @@ def _of_recipe(path: Path) -> Candidate:
         for name in ("keywords", "excludes"):
             about[name] = _harmless(about.get("routing", {}).get(name, ()))
         examples = (line.replace("\\n", "\n") for line in lines if line.strip())
-        return msgspec.convert({**about, "id": about["name"], "examples": _harmless(examples)}, Candidate)
+        known = {**about, "id": about["name"], "examples": _harmless(examples)}
+        return msgspec.convert(known, Candidate)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise VerificationError(
             f"{path} does not describe an expert.", str(error), "Correct it."

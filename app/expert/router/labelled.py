@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from expert.errors import NotFoundError, UsageError
-from expert.router.types import Attachment, RouteRequest
+from expert.router.types import RouteRequest
+from expert.types import Attachment
 
 Half: TypeAlias = Literal["development", "heldout", "all"]
 

@@ -3,18 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from expert.types import Attachment
+
 Task: TypeAlias = Literal[
     "chat", "creative", "discuss", "translate", "summarise", "rewrite", "fix", "convert",
     "extract", "yesno", "howto", "count", "question", "make", "command", "statement", "paste",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A text that comes with a prompt: a file, or what was piped in (no name)."""
-
-    text: str
-    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from expert.train.corpus import Sequences
+from expert.train.corpus import Sequences, Tokens
 from expert.train.qwen3 import Group
 from expert.train.recipe import Knots, share
 
@@ -23,6 +23,9 @@ LEARNT = (
     0.5  # the largest share of a batch's tokens a loss is taken on; the projection to words is dear
 )
 SLACK = 0.88  # a sequence joins the group of longer ones if it fills this share of their length
+
+
+Row = tuple[Tokens, NDArray[np.uint8], str]
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,19 @@ class Sampler:
 
     def next_batch(self, progress: float) -> Batch:
         """Draw sequences of about `tokens` tokens, longest first."""
+        rows = [(*self.corpus[name].get(index), name) for name, index in self.choose(progress)]
+        rows.sort(key=lambda row: -len(row[0]))
+        return assemble(rows, self.names, int(self.tokens * LEARNT))
+
+    def choose(self, progress: float) -> list[tuple[str, int]]:
+        """Draw sequences of about `tokens` tokens, as tasks and numbers of a sequence."""
         chosen: list[tuple[str, int]] = []
         size = 0
         while size < self.tokens:
             name, index = self._draw(progress)
             chosen.append((name, index))
             size += self.corpus[name].length(index)
-        chosen.sort(key=lambda pair: -self.corpus[pair[0]].length(pair[1]))
-        return self._batch(chosen, size)
+        return chosen
 
     def state(self) -> dict[str, Any]:
         """Return everything needed to continue."""
@@ -97,28 +105,31 @@ class Sampler:
             self.passes[name] = (number, position + 1)
         return index
 
-    def _batch(self, chosen: list[tuple[str, int]], size: int) -> Batch:
-        lengths = [self.corpus[name].length(index) for name, index in chosen]
-        groups = grouped(lengths)
-        rows = [g.length for g in groups for _ in range(g.count)]
-        starts = np.cumsum([0, *rows])
-        total = int(starts[-1])
-        tokens, learnt = np.zeros(total, np.int64), np.zeros(total, np.bool_)
-        tasks = np.zeros(total, np.int64)
-        for at, length, (name, index) in zip(starts, lengths, chosen, strict=False):
-            tokens[at : at + length], mask = self.corpus[name].get(index)
-            learnt[at : at + length - 1] = mask[1:]
-            tasks[at : at + length] = self.names.index(name)
-        where = np.flatnonzero(learnt)
-        where = where[:: -(-len(where) // max(1, int(self.tokens * LEARNT)))]
-        return Batch(
-            tokens=torch.from_numpy(tokens),
-            groups=groups,
-            where=torch.from_numpy(where),
-            targets=torch.from_numpy(tokens[where + 1]),
-            tasks=torch.from_numpy(tasks[where]),
-            size=size,
-        )
+
+def assemble(rows: list[Row], names: list[str], most: int | None = None) -> Batch:
+    """Lay sequences, longest first, end to end; of their learnt tokens take *most*, evenly spread.
+
+    Each row is a sequence's tokens, its loss mask and its task, one of *names*.
+    """
+    groups = grouped([len(sequence) for sequence, _, _ in rows])
+    starts = np.cumsum([0, *(g.length for g in groups for _ in range(g.count))])
+    total = int(starts[-1])
+    tokens, learnt = np.zeros(total, np.int64), np.zeros(total, np.bool_)
+    tasks = np.zeros(total, np.int64)
+    for at, (sequence, mask, name) in zip(starts, rows, strict=False):
+        end = at + len(sequence)
+        tokens[at:end], learnt[at : end - 1], tasks[at:end] = sequence, mask[1:], names.index(name)
+    where = np.flatnonzero(learnt)
+    if most is not None:
+        where = where[:: -(-len(where) // max(1, most))]
+    return Batch(
+        tokens=torch.from_numpy(tokens),
+        groups=groups,
+        where=torch.from_numpy(where),
+        targets=torch.from_numpy(tokens[where + 1]),
+        tasks=torch.from_numpy(tasks[where]),
+        size=sum(len(sequence) for sequence, _, _ in rows),
+    )
 
 
 def grouped(lengths: list[int]) -> tuple[Group, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from expert.tui.backend import Answering
 from expert.types import Event
@@ -20,7 +21,8 @@ async def events_of(answering: Answering) -> AsyncIterator[Event]:
     queue: asyncio.Queue[object] = asyncio.Queue()
 
     def put(event: object) -> None:
-        loop.call_soon_threadsafe(queue.put_nowait, event)
+        with suppress(RuntimeError):  # the loop is closed: the program was left meanwhile
+            loop.call_soon_threadsafe(queue.put_nowait, event)
 
     def read() -> None:
         try:

@@ -1,7 +1,7 @@
 """The application: which screens there are, the keys that work everywhere, and the palette."""
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -9,12 +9,19 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from expert.tui.backend import Backend
+from expert.tui.commands import COMMANDS
 from expert.tui.screens.chat import ChatScreen
 from expert.tui.screens.experts import ExpertsScreen
+from expert.tui.screens.help import HelpScreen, keys_of
 from expert.tui.screens.models import ModelsScreen
+from expert.tui.screens.route import RouteScreen
 from expert.tui.screens.settings import SettingsScreen
-from expert.tui.telling import tell, told
+from expert.tui.widgets.prompt import Prompt
+from expert.tui.widgets.sidebar import Sidebar
+from expert.tui.widgets.turn import Turn
 from expert.types import ExpertChoice
+
+Leavable: TypeAlias = HelpScreen | RouteScreen | ExpertsScreen | SettingsScreen | ModelsScreen
 
 
 class ExpertApp(App[None]):
@@ -24,10 +31,12 @@ class ExpertApp(App[None]):
     CSS = ".heading { height: 1; padding: 0 1; background: $panel; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", id="app.quit", priority=True),
-        Binding("ctrl+c", "interrupt", show=False, id="app.interrupt", priority=True),
-        Binding("f1", "toggle_help", "Help", id="app.help"),
-        Binding("f2", "settings", "Settings", show=False, id="app.settings"),
-        Binding("f3", "route", "Route", show=False, id="app.route"),
+        Binding(
+            "ctrl+c", "interrupt", "Copy, stop, quit", show=False, id="app.interrupt", priority=True
+        ),
+        Binding("f1", "help", "Help", id="app.help", priority=True),
+        Binding("f2", "settings", "Settings", show=False, id="app.settings", priority=True),
+        Binding("f3", "route", "Route", show=False, id="app.route", priority=True),
         Binding("f4,ctrl+e", "experts", "Experts", id="app.experts", priority=True),
         Binding("f5,ctrl+o", "models", "Models", show=False, id="app.models", priority=True),
     ]
@@ -62,7 +71,10 @@ class ExpertApp(App[None]):
         yield SystemCommand("Experts", "Installed experts and those on offer", self.action_experts)
         yield SystemCommand("Models", "Choose the base model", self.action_models)
         yield SystemCommand("Settings", "Change settings", self.action_settings)
-        yield from super().get_system_commands(screen)
+        yield SystemCommand("Editor", "Write the question in your editor", self.chat.action_edit)
+        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+        yield SystemCommand("Help", "Show all keys and commands", self.action_help)
+        yield SystemCommand("Quit", "Leave", self.action_quit)
 
     @property
     def in_chat(self) -> bool:
@@ -84,39 +96,61 @@ class ExpertApp(App[None]):
     def _forget_quit(self) -> None:
         self._asked_to_quit = False
 
-    def action_toggle_help(self) -> None:
-        """Show or hide the keys that work here."""
-        if self.screen.query("HelpPanel"):
-            self.action_hide_help_panel()
-        else:
-            self.action_show_help_panel()
+    def _left(self, screen: type[Leavable]) -> bool:
+        """Leave a screen by the key that opened it; False: it is not on top."""
+        if isinstance(self.screen, screen):
+            self.screen.action_leave()
+            return True
+        return False
+
+    def action_help(self) -> None:
+        """Show or hide all keys and commands."""
+        if not self._left(HelpScreen) and not self.screen.is_modal:
+            self.push_screen(HelpScreen(HELP))
 
     def action_route(self) -> None:
         """Show who would answer what is written, or who answered last."""
-        if self.in_chat:
+        if not self._left(RouteScreen) and self.in_chat:
             self.chat.show_route()
 
     def action_experts(self) -> None:
         """Show the experts."""
-        if self.in_chat:
+        if not self._left(ExpertsScreen) and self.in_chat:
             self.push_screen(ExpertsScreen(self.backend))
 
     def action_settings(self) -> None:
         """Show the settings."""
-        if self.in_chat:
+        if not self._left(SettingsScreen) and self.in_chat:
             self.push_screen(SettingsScreen(self.backend))
 
     @work
     async def action_models(self) -> None:
         """Choose the base that answers."""
-        if not self.in_chat:
+        if self._left(ModelsScreen) or not self.in_chat:
             return
         if self.chat.answering:  # the present base is needed until it has answered
             self.notify("Wait for the answer, or press Esc to stop it.")
             return
         name = await self.push_screen_wait(ModelsScreen(self.backend))
         if name:
-            with told(self):
-                self.backend.answers.use_model(name)
-                self.chat.reload()
-                tell(self, f"{name} answers from now on.")
+            self.chat.use_model(name)
+
+
+HELP = (
+    ("Commands", tuple((command.line, command.about) for command in COMMANDS)),
+    (
+        "In a question",
+        (
+            ("@NAME", "who is to answer; @base: the base itself"),
+            ("@FILE", "a text file that goes with it"),
+        ),
+    ),
+    ("Everywhere", (*keys_of(ExpertApp), ("Ctrl+P", "Palette"))),
+    ("In the conversation", keys_of(ChatScreen)),
+    ("While writing", (*keys_of(Prompt), ("Tab", "Complete"), ("Up, Down", "What was sent"))),
+    ("On an answer (Alt+Up)", keys_of(Turn)),
+    ("In the history (Ctrl+S)", (*keys_of(Sidebar), ("Enter", "Open"))),
+    ("Among the experts (F4)", keys_of(ExpertsScreen)),
+    ("Among models and settings (F5, F2)", (("Enter", "Choose"), *keys_of(ModelsScreen))),
+)
+"""What help shows: titles, each over rows of a key or command and what it does."""

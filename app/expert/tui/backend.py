@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from expert.types import Event, ExpertChoice, Request
+from expert.types import Event, ExpertChoice, Plan, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,12 @@ class RouteFacts:
     reasons: tuple[str, ...]
 
 
+def route_facts(plan: Plan) -> RouteFacts:
+    """Return what a plan says about who answers."""
+    chosen = tuple(choice.name for choice in plan.experts)
+    return RouteFacts(chosen, plan.route.candidates, plan.route.reasons or (plan.reason,))
+
+
 class Answering(Protocol):
     """An answer under way."""
 
@@ -117,7 +123,7 @@ class Answers(Protocol):
         """Answer a request."""
         ...
 
-    def route(self, prompt: str) -> RouteFacts:
+    def route(self, request: Request) -> RouteFacts:
         """Say who would answer, without answering."""
         ...
 
@@ -136,6 +142,10 @@ class Answers(Protocol):
 
 class Shelf(Protocol):
     """The experts, installed and on offer."""
+
+    def installed(self) -> Sequence[str]:
+        """Return the names of the installed ones, quickly."""
+        ...
 
     def experts(self) -> Sequence[ExpertFacts]:
         """Return all of them, the installed ones first."""

@@ -22,6 +22,7 @@ from expert.tui.backend import (
     SettingFacts,
     TalkFacts,
     TurnFacts,
+    route_facts,
 )
 from expert.types import ExpertChoice, Request
 
@@ -66,12 +67,10 @@ class LocalAnswers:
         """Answer a request."""
         return self._assistant.ask(request)
 
-    def route(self, prompt: str) -> RouteFacts:
+    def route(self, request: Request) -> RouteFacts:
         """Say who would answer, without answering."""
-        plan, _ = self._assistant.preview(prompt)
-        chosen = tuple(choice.name for choice in plan.experts)
-        reasons = plan.route.reasons or (plan.reason,)
-        return RouteFacts(chosen, plan.route.candidates, reasons)
+        plan, _ = self._assistant.preview(request)
+        return route_facts(plan)
 
     def models(self) -> Sequence[BaseFacts]:
         """Return the base models on this machine."""
@@ -201,7 +200,10 @@ def _turn(recorded: Recorded) -> TurnFacts:
     footer = f"{who(recorded)} · ↑{timings.prompt_tokens} ↓{timings.answer_tokens}"
     if recorded.partial:
         footer += f" · {ending(recorded)}"
-    return TurnFacts(recorded.id, turn.prompt, turn.answer, turn.reasoning, footer=one_line(footer))
+    expert = next((use.name for use in turn.experts), "")
+    return TurnFacts(
+        recorded.id, turn.prompt, turn.answer, turn.reasoning, expert, one_line(footer)
+    )
 
 
 def _trained_context(path: Path) -> int:

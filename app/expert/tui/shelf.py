@@ -23,6 +23,13 @@ class LocalShelf:
         self._market = market
         self._base = base
 
+    def installed(self) -> Sequence[str]:
+        """Return the names of the installed ones; looking creates nothing."""
+        if not self._market.store.database.exists():
+            return []
+        with self._market.reading() as catalogue:
+            return [one.qualified_name for one in catalogue.installed() if one.selected]
+
     def experts(self) -> Sequence[ExpertFacts]:
         """Return all of them, the installed ones first."""
         config = load_config()

@@ -1,7 +1,9 @@
 """Facts in the few words that fit on a line."""
 
+from collections.abc import Mapping, Sequence
+
 from expert.screen import one_line
-from expert.types import Answer
+from expert.types import Answer, ExpertChoice
 
 _ENDS = {"length": "cut at its longest", "cancelled": "stopped", "timeout": "time ran out"}
 
@@ -33,3 +35,14 @@ def size(count: int) -> str:
             return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} GB"
+
+
+def named(experts: Sequence[ExpertChoice], chances: Mapping[str, float] | None = None) -> str:
+    """Return experts by name, with scales that are not 1, and how sure the router was of them."""
+    chances = chances or {}
+    return " + ".join(
+        choice.name
+        + ("" if choice.scale == 1 else f":{choice.scale:g}")
+        + (f" ({chances[choice.name]:.2f})" if choice.name in chances else "")
+        for choice in experts
+    )

@@ -7,15 +7,11 @@ from expert.errors import ContractError
 from expert.grammar.constraint import CompiledGrammar
 from expert.grammar.schema.document import Document, Schema, schemas_of
 from expert.grammar.schema.lowering import lower
-from expert.grammar.schema.order import arrange
 from expert.grammar.schema.probe import engine_error
 from expert.grammar.schema.reader import parse_schema, read_schema
-from expert.grammar.schema.smallest import smallest
 from expert.grammar.schema.stream import JsonCheck, Rules
 from expert.grammar.schema.validator import Validator
 from expert.grammar.tokens import TokenTable
-
-CLOSERS = ('"', "]}", ",")
 
 
 def compile_schema(schema: object, table: TokenTable | None = None) -> CompiledGrammar:
@@ -35,17 +31,9 @@ def compile_schema(schema: object, table: TokenTable | None = None) -> CompiledG
     return CompiledGrammar(
         lowered.text,
         check=follower if needed else None,
-        guide=None if needed else follower,
+        guide=None if needed else lambda: follower,
         verify=lambda answer: verify(document, answer),
-        closers=CLOSERS,
-        shortest=lambda: shortest_answer(document),
     )
-
-
-def shortest_answer(document: Document) -> str:
-    """Return a short answer under the schema, or nothing if none was found."""
-    found = smallest(Validator(document), [document.root])
-    return json.dumps(arrange(document, found[0]), ensure_ascii=False) if found else ""
 
 
 def verify(document: Document, answer: str) -> None:

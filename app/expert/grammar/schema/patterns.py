@@ -7,7 +7,7 @@ and then refuses repetitions inside each other.
 
 import json
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from expert.errors import UsageError
@@ -24,6 +24,7 @@ _NESTED = re.compile(r"[*+}]\??\)[*+{]")
 _LONGEST = 2000  # characters matched by `re`
 
 
+@lru_cache(maxsize=4096)
 def search(pattern: str, text: str) -> bool:
     """Tell whether *pattern* matches somewhere in *text*, in the sense of ECMA-262.
 

@@ -9,10 +9,12 @@ from expert.grammar.schema.expression import automaton
 from expert.grammar.schema.formats import FORMATS
 from expert.grammar.schema.members import item_schemas, member_schemas
 from expert.grammar.schema.validator import Validator
+from expert.grammar.schema.values import key_of
 
 _DEEPEST = 12  # values inside each other
 _WORK = 1000  # values tried
 _MOST_ITEMS = 50
+_OTHERS = 26  # numbers and strings tried beside those that a schema itself names
 _TYPES = ("null", "boolean", "integer", "string", "array", "object", "number")
 _FORMATS = {
     "date": ["2000-01-01"],
@@ -37,6 +39,11 @@ _FORMATS = {
 
 def smallest(judge: Validator, schemas: list[Schema]) -> tuple[Any] | None:
     """Return a value, in a tuple, that keeps all *schemas*; None if none was soon found."""
+    return next(((value,) for value in small_values(judge, schemas)), None)
+
+
+def small_values(judge: Validator, schemas: list[Schema]) -> Iterator[Any]:
+    """Yield different values that keep all *schemas*, as far as they are soon found."""
     return _Search(judge).find(schemas, 0)
 
 
@@ -69,17 +76,19 @@ class _Search:
         self._judge = judge
         self._left = _WORK
 
-    def find(self, schemas: list[Schema], depth: int) -> tuple[Any] | None:
-        """Return a value that keeps all *schemas*, which are *depth* values deep."""
+    def find(self, schemas: list[Schema], depth: int) -> Iterator[Any]:
+        """Yield different values that keep all *schemas*, which are *depth* values deep."""
         if depth > _DEEPEST:
-            return None
+            return
+        met = set[object]()
         for value in self._candidates(schemas, depth):
             self._left -= 1
             if self._left < 0:
-                return None
-            if all(self._judge.judge(schema, value) for schema in schemas):
-                return (value,)
-        return None
+                return
+            key = key_of(value)
+            if key not in met and all(self._judge.judge(schema, value) for schema in schemas):
+                met.add(key)
+                yield value
 
     def _candidates(self, schemas: list[Schema], depth: int) -> Iterator[Any]:
         applied = list(_applied(self._judge, schemas))
@@ -108,23 +117,33 @@ class _Search:
     def _arrays(self, applied: list[dict[str, Any]], depth: int) -> Iterator[list[Any]]:
         least = max((one.get("minItems", 0) for one in applied), default=0)
         items: list[Any] = []
-        contained = [one["contains"] for one in applied if "contains" in one]
+        unique = any(one.get("uniqueItems") for one in applied)
+        contained = [
+            one["contains"]
+            for one in applied
+            if "contains" in one
+            for _ in range(min(one.get("minContains", 1), _MOST_ITEMS))
+        ]
         for index in range(min(max(least, len(contained)), _MOST_ITEMS)):
             schemas = [inner for one in applied for inner in item_schemas(one, index)]
-            found = self.find(schemas + contained[index : index + 1], depth + 1)
-            if found is None:
+            met = {key_of(item) for item in items} if unique else ()
+            for item in self.find(schemas + contained[index : index + 1], depth + 1):
+                if key_of(item) not in met:
+                    items.append(item)
+                    break
+            else:
                 return
-            items.append(found[0])
         yield items
 
     def _objects(self, applied: list[dict[str, Any]], depth: int) -> Iterator[dict[str, Any]]:
         members: dict[str, Any] = {}
         for name in dict.fromkeys(name for one in applied for name in one.get("required", ())):
             schemas = [inner for one in applied for inner in member_schemas(one, name)]
-            found = self.find(schemas, depth + 1)
-            if found is None:
+            for member in self.find(schemas, depth + 1):
+                members[name] = member
+                break
+            else:
                 return
-            members[name] = found[0]
         yield members
 
 
@@ -146,8 +165,10 @@ def _applied(judge: Validator, schemas: list[Schema]) -> Iterator[dict[str, Any]
 def _numbers(applied: list[dict[str, Any]]) -> Iterator[float]:
     for keyword, step in (("minimum", 0), ("exclusiveMinimum", 1), ("maximum", 0)):
         yield from (one[keyword] + step for one in applied if keyword in one)
-    yield from (one["multipleOf"] for one in applied if "multipleOf" in one)
-    yield from (0, 1)
+    for step in (one["multipleOf"] for one in applied if "multipleOf" in one):
+        yield from (step * times for times in range(_OTHERS))
+    least = max((one["minimum"] for one in applied if "minimum" in one), default=0)
+    yield from (least + step for step in range(_OTHERS))
 
 
 def _strings(applied: list[dict[str, Any]]) -> Iterator[str]:
@@ -160,3 +181,4 @@ def _strings(applied: list[dict[str, Any]]) -> Iterator[str]:
             if text is not None:
                 yield text
                 yield text + "a" * (least - len(text))
+    yield from (chr(ord("a") + step) + "a" * (least - 1) for step in range(_OTHERS))

@@ -7,14 +7,15 @@ Schema nor the engine forbids where further properties are allowed.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal, Self, TypeAlias
 
 from expert.grammar.schema.document import Document, Schema
 from expert.grammar.schema.members import item_schemas, member_schemas
 from expert.grammar.schema.order import arrange_under
-from expert.grammar.schema.smallest import endings, smallest
+from expert.grammar.schema.smallest import endings, small_values
 from expert.grammar.schema.validator import Validator
 from expert.grammar.schema.values import Unfinished
 
@@ -22,6 +23,7 @@ Mode: TypeAlias = Literal["value", "string", "scalar", "key", "colon", "after"]
 
 _BLANK = b" \t\r\n"
 _POSSIBLE = 100  # schemas considered for one value
+_SUGGESTED = 8  # small values tried for one
 _DEEPEST = 64  # objects and arrays inside each other
 _BEYOND_PYTHON = (ValueError, RecursionError)
 """What Python raises for numbers of thousands of digits, and for schemas inside each other."""
@@ -126,10 +128,10 @@ class Rules:
             if id(schema) in self._watched
         )
 
-    def smallest(self, schemas: list[Schema]) -> tuple[Any] | None:
-        """Return a small value that keeps *schemas*, in a tuple and in the grammar's order."""
-        found = smallest(self._validator, schemas)
-        return (arrange_under(self._validator, schemas, found[0]),) if found else None
+    def small_values(self, schemas: list[Schema]) -> Iterator[Any]:
+        """Yield a few small values that keep *schemas*, in the grammar's order."""
+        for value in islice(small_values(self._validator, schemas), _SUGGESTED):
+            yield arrange_under(self._validator, schemas, value)
 
     def fits_name(self, schemas: tuple[dict[str, Any], ...], name: str) -> bool:
         """Tell whether a property may be called *name*."""
@@ -184,17 +186,45 @@ class JsonCheck:
 
     def suggestions(self) -> Iterator[bytes]:
         """Yield what brings the text nearer to its end, where a schema asks for something."""
-        if self.mode == "string" and not self.naming and not self.escaped:
-            yield from map(_inside_string, self._endings())
+        if self.mode == "string" and not self.escaped:
+            ends = self._name_endings() if self.naming else self._endings()
+            yield from map(_inside_string, ends)
+        elif self.frame is not None and self.frame.is_object and self.mode in ("key", "after"):
+            comma = b"," if self.mode == "after" else b""
+            for name in self._missing():
+                yield comma + json.dumps(name, ensure_ascii=False).encode() + b":"
         elif self.mode == "value":
             schemas: list[Schema] = list(self._next_schemas())
             contained = [one["contains"] for one in self._around() if "contains" in one]
             for asked in (schemas + contained, schemas) if contained else (schemas,):
-                found = self.rules.smallest(asked)
-                if found:
-                    yield json.dumps(found[0], ensure_ascii=False).encode()
+                for value in self.rules.small_values(asked):
+                    yield json.dumps(value, ensure_ascii=False).encode()
         elif any("contains" in one for one in self._around()) and self._must_go_on():
             yield b","
+
+    def _missing(self) -> list[str]:
+        """Return the names that the object being written still needs, in their schemas' order.
+
+        Those that only some schema for it needs come last, and only where it cannot end.
+        """
+        frame = self.frame
+        assert frame is not None
+        sources: list[Iterable[dict[str, Any]]] = [frame.schemas]
+        if self.mode != "after" or self.push(b"}") is None:
+            sources.append(self.rules.possible(_outermost_first(frame.parent)))
+        found: dict[str, None] = {}
+        for schemas in sources:
+            known = [name for one in schemas for name in one.get("properties", ())]
+            asked = [name for one in schemas for name in one.get("required", ())]
+            found.update(dict.fromkeys(name for name in known if name in asked))
+            found.update(dict.fromkeys(asked))
+        return [name for name in found if name not in frame.names]
+
+    def _name_endings(self) -> Iterator[str]:
+        """Yield endings of the name being written that the object still needs."""
+        text = self._string_so_far()
+        if text is not None:
+            yield from (name[len(text) :] for name in self._missing() if name.startswith(text))
 
     def _must_go_on(self) -> bool:
         return self.mode == "after" and self.push(b"]") is None
@@ -204,16 +234,18 @@ class JsonCheck:
 
     def _endings(self) -> Iterator[str]:
         """Yield endings of the string being written that some schema for it asks for."""
+        text = self._string_so_far()
+        if text is not None:
+            for schema in self.rules.possible(_outermost_first(self.frame)):
+                yield from endings(schema, text)
+
+    def _string_so_far(self) -> str | None:
+        """Return the value of the string being written; None in the middle of a character."""
         try:
-            text = json.loads(self.text[self.start :] + b'"')
-        except ValueError:  # the middle of a character
-            return
-        frames, frame = [], self.frame
-        while frame is not None:
-            frames.append(frame)
-            frame = frame.parent
-        for schema in self.rules.possible(frames[::-1]):
-            yield from endings(schema, text)
+            text: str = json.loads(self.text[self.start :] + b'"')
+        except ValueError:
+            return None
+        return text
 
     def _step(self, place: int) -> "tuple[JsonCheck | None, int]":
         """Read on from *place*; return the state, and the place after what was read."""
@@ -312,6 +344,14 @@ class JsonCheck:
             inner = Unfinished(value)
             yield frame, inner
             frame = frame.parent
+
+
+def _outermost_first(frame: Frame | None) -> list[Frame]:
+    frames = []
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.parent
+    return frames[::-1]
 
 
 def _inside_string(ending: str) -> bytes:

@@ -236,7 +236,8 @@ def _contains(judge: Validator, given: Schema, value: Any, schema: dict[str, Any
     found = [judge.apply(given, member) for member in members]
     least, most = schema.get("minContains", 1), schema.get("maxContains")
     sure, possible = found.count(True), len(found) - found.count(False)
-    if (most is not None and sure > most) or (not unfinished and possible < least):
+    room = schema.get("maxItems", len(found) + least) - len(found) if unfinished else 0
+    if (most is not None and sure > most) or possible + max(0, room) < least:
         return False
     enough = sure >= least and (most is None or (possible <= most and not unfinished))
     return True if enough else None

@@ -8,22 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from expert.errors import NotFoundError, ResourceError, VerificationError
+from expert.errors import NotFoundError, ResourceError, UsageError, VerificationError
 from expert.train.adapter.base import Base
+from expert.train.adapter.feed import Feed, answered
 from expert.train.adapter.recipe import Recipe
-from expert.train.corpus import Progress, Sequences, encode_conversation, held_out, nothing
+from expert.train.batches import Batch, Sampler
+from expert.train.corpus import (
+    Progress,
+    Sequences,
+    Tokens,
+    encode_conversation,
+    held_out,
+    nothing,
+)
 from expert.train.examples import Example, Source
+from expert.train.recipe import Knots
 from expert.train.rows import digest
 from expert.train.tasks import BUILDERS
 
-Encoded = tuple[list[int], list[int]]
+Encoded = tuple[Tokens, NDArray[np.uint8]]
+"""Tokens of a sequence, and one where a loss is taken on them."""
 
 
 @dataclass(frozen=True)
@@ -36,31 +50,70 @@ class Dataset:
     rows: dict[str, int]
     """Conversations of each task, variants and validation included."""
 
+    def feed(self, recipe: Recipe) -> Feed[Batch]:
+        """Return the batches of a new run; the loss is taken on answers alone."""
+        size = recipe.training.tokens_a_batch
+        judge = Sampler(self.validation, mix(recipe), 0, size)
+        count = math.ceil(recipe.data.validation_tokens / size)
+        return Feed(
+            Sampler(self.training, mix(recipe), recipe.training.seed, size),
+            [judge.next_batch(0) for _ in range(count)],
+            answered,
+        )
+
+
+def mix(recipe: Recipe) -> dict[str, Knots]:
+    """Return the share of the tokens of every task, the same all through a run."""
+    return {name: ((0.0, task.share),) for name, task in recipe.tasks.items()}
+
+
+Retold = tuple[Callable[[Example], Example | None], str]
+"""What puts other answers into examples, or leaves them out; and what names those answers."""
+AS_IT_IS: Retold = (lambda example: example, "")
+
 
 def load_dataset(
-    recipe: Recipe, base: Base, data: Path, run: Path, progress: Progress = nothing
+    recipe: Recipe,
+    base: Base,
+    data: Path,
+    run: Path,
+    progress: Progress = nothing,
+    retold: Retold = AS_IT_IS,
 ) -> Dataset:
     """Return the sequences of a recipe, encoding them first if the run has none for it.
 
     Raises:
+        UsageError: the recipe names no tasks.
         NotFoundError: a file of the data is missing.
         VerificationError: a row is damaged, or a task has no rows.
         ResourceError: the run's folder cannot be written.
     """
+    if not recipe.tasks:
+        raise UsageError("The recipe names no tasks.", "", "Add one, such as [tasks.snips].")
     training, validation = {}, {}
     for done, task in enumerate(recipe.tasks):
         progress(done, len(recipe.tasks))
-        path = run / "sequences" / f"{task}-{_key(recipe, base, task)}.npz"
+        path = run / "sequences" / f"{task}-{_key(recipe, base, task, retold[1])}.npz"
         if not path.exists():
-            _write(path, *_split(recipe, base, data, task))
+            _write(path, *_split(recipe, base, data, task, retold))
         training[task], validation[task] = _read(path, "training"), _read(path, "validation")
     progress(len(recipe.tasks), len(recipe.tasks))
-    total = hashlib.sha256()
-    for part in chain(training.values(), validation.values()):
-        for array in (part.tokens, part.mask, part.offsets):
-            total.update(np.ascontiguousarray(array).data)
+    parts = chain(training.values(), validation.values())
     rows = {task: len(training[task]) + len(validation[task]) for task in recipe.tasks}
-    return Dataset(training, validation, total.hexdigest(), rows)
+    return Dataset(training, validation, hash_of(chain.from_iterable(map(arrays_of, parts))), rows)
+
+
+def arrays_of(part: Sequences) -> tuple[NDArray[Any], ...]:
+    """Return everything in some sequences."""
+    return part.tokens, part.mask, part.offsets
+
+
+def hash_of(arrays: Iterable[NDArray[Any]]) -> str:
+    """Return the SHA-256 of some arrays' bytes, in hex."""
+    total = hashlib.sha256()
+    for array in arrays:
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
 
 
 def examples(data: Path, task: str, variants: Iterable[int] = (0,)) -> Iterator[Example]:
@@ -96,27 +149,28 @@ def is_validation(example: Example, one_in: int) -> bool:
     return int(digest(f"validation {key}"), 16) % one_in == 0
 
 
-def _key(recipe: Recipe, base: Base, task: str) -> str:
+def _key(recipe: Recipe, base: Base, task: str, answers: str) -> str:
     """Return what the stored sequences of a task depend on, beside the rows."""
     settings = (recipe.data, recipe.tasks[task].variants, recipe.adapter.activation)
-    return digest(repr((settings, base.identity.tokenizer)))
+    return digest(repr((settings, base.identity.tokenizer)) + answers)
 
 
 def _split(
-    recipe: Recipe, base: Base, data: Path, task: str
+    recipe: Recipe, base: Base, data: Path, task: str, retold: Retold
 ) -> tuple[list[Encoded], list[Encoded]]:
     late = recipe.adapter.activation == "answer"
     training: list[Encoded] = []
     validation: list[Encoded] = []
     drawn = range(recipe.tasks[task].variants)
     kept = (e for e in examples(data, task, drawn) if not held_out(e))
-    for example in islice(kept, recipe.data.limit or None):
+    told = map(retold[0], islice(kept, recipe.data.limit or None))
+    for example in filter(None, told):
         tokens, mask = encode_conversation(base.tokenizer, example)
         if late:
             mask = _last_answer(mask)
         if len(tokens) <= recipe.data.longest and any(mask):
             part = validation if is_validation(example, recipe.data.validation) else training
-            part.append((tokens, mask))
+            part.append((np.array(tokens, np.uint32), np.array(mask, np.uint8)))
     if not training or not validation:
         raise VerificationError(
             f"The task {task} has no rows to train on.",
@@ -139,8 +193,8 @@ def _last_answer(mask: list[int]) -> list[int]:
 def _write(path: Path, training: list[Encoded], validation: list[Encoded]) -> None:
     arrays = {}
     for name, part in (("training", training), ("validation", validation)):
-        arrays[f"{name}_tokens"] = np.concatenate([np.array(t, np.uint32) for t, _ in part])
-        arrays[f"{name}_mask"] = np.concatenate([np.array(m, np.uint8) for _, m in part])
+        arrays[f"{name}_tokens"] = np.concatenate([t for t, _ in part])
+        arrays[f"{name}_mask"] = np.concatenate([m for _, m in part])
         arrays[f"{name}_offsets"] = np.cumsum([0, *(len(t) for t, _ in part)])
     partial = path.with_suffix(".part")
     try:
@@ -158,14 +212,23 @@ def _write(path: Path, training: list[Encoded], validation: list[Encoded]) -> No
 
 
 def _read(path: Path, part: str) -> Sequences:
-    with np.load(path) as stored:
-        return Sequences(
-            stored[f"{part}_tokens"], stored[f"{part}_mask"], stored[f"{part}_offsets"]
-        )
+    try:
+        with path.open("rb") as file, np.load(file) as stored:
+            return Sequences(
+                stored[f"{part}_tokens"], stored[f"{part}_mask"], stored[f"{part}_offsets"]
+            )
+    except Exception as error:  # numpy and zipfile raise many kinds
+        raise VerificationError(
+            f"The encoded rows in {path} are damaged.",
+            f"{type(error).__name__}: {error}.",
+            "Remove the file: the rows are encoded again.",
+        ) from error
 
 
 def identity_of(recipe: Recipe) -> str:
     """Return a hash of everything in a recipe that changes what is trained."""
     text = json.dumps(repr((recipe.name, recipe.data, recipe.tasks, recipe.adapter)))
     settings = repr((recipe.training.seed, recipe.training.rate, recipe.training.tokens_a_batch))
+    if recipe.preferences is not None:
+        settings += repr(recipe.preferences)
     return hashlib.sha256((text + settings).encode()).hexdigest()

@@ -9,7 +9,7 @@ import json
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Activation(threading.local):
 
     def __init__(self) -> None:
         self._masks: dict[int, Tensor] = {}
+        self.resting = False
 
     @contextmanager
     def on(self, mask: Tensor | None, where: Tensor) -> Iterator[None]:
@@ -44,6 +45,15 @@ class Activation(threading.local):
             yield
         finally:
             self._masks = {}
+
+    @contextmanager
+    def nowhere(self) -> Iterator[None]:
+        """Let the adapter act on nothing inside the block."""
+        self.resting = True
+        try:
+            yield
+        finally:
+            self.resting = False
 
     def applied(self, inner: Tensor) -> Tensor:
         """Return what the adapter adds (N, R), zero where it does not act."""
@@ -61,9 +71,11 @@ class LowRank(nn.Module):
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.base(x)
+        if self.activation.resting:
+            return output
         inner = self.activation.applied(F.linear(x, self.A.to(x.dtype)))
-        output: Tensor = self.base(x) + F.linear(inner, (self.B * self.scale).to(x.dtype))
-        return output
+        return output + F.linear(inner, (self.B * self.scale).to(x.dtype))
 
 
 class LeanTrainee:
@@ -103,16 +115,19 @@ class LeanTrainee:
             found[f"base_model.model.{path}.lora_B.weight"] = layer.B
         return found
 
-    def losses(self, batch: Batch) -> Tensor:
-        """Return the cross-entropy of every learnt token, float32."""
+    def logits(self, batch: Batch) -> Tensor:
+        """Return the logits (L, V), float32, from which each learnt token is predicted."""
         device = self.model.model.embed_tokens.weight.device
         tokens = batch.tokens.to(device)
         mask = acting(tokens, batch.groups, self.invocation) if self.invocation else None
         where = batch.where.to(device)
         with self.activation.on(mask, where):
             hidden = self.model(tokens, batch.groups, where)
-        logits = self.model.logits(hidden).float()
-        return F.cross_entropy(logits, batch.targets.to(device), reduction="none")
+        return self.model.logits(hidden).float()
+
+    def resting(self) -> AbstractContextManager[None]:
+        """Let the base answer without the adapter inside the block, in this thread alone."""
+        return self.activation.nowhere()
 
     def save(self, folder: Path) -> None:
         """Write `adapter_config.json` and `adapter_model.safetensors`."""

@@ -6,14 +6,16 @@ is on the right, where a causal model never sees it, so no attention mask is nee
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from expert.errors import WrongBaseError
+from expert.train.adapter import fast
 from expert.train.adapter.base import Base
 from expert.train.adapter.recipe import Adapter
 from expert.train.adapter.trainee import TARGETS
@@ -25,12 +27,10 @@ class PeftTrainee:
     """A transformers Qwen3 with an adapter of PEFT."""
 
     def __init__(self, base: Base, adapter: Adapter, device: str) -> None:
-        from peft import get_peft_model
-
-        invocation = list(base.invocation) if adapter.activation == "answer" else None
-        model = load_model(base, device)
-        model.requires_grad_(False)
-        self.model: Any = get_peft_model(model, config(adapter, base, invocation)).to(device)
+        self.whole = fast.usable(base, adapter, device)
+        """Whether the model computes the logits of every position."""
+        model = fast.load(base, adapter) if self.whole else adapted(base, adapter, device)
+        self.model: Any = model.to(device)
         self.device = device
         self.prefix = adapter.rank if adapter.kind == "soft-prompt" else 0
         for weight in self.model.parameters():
@@ -41,10 +41,9 @@ class PeftTrainee:
         """Return what PEFT learns."""
         return {name: w for name, w in self.model.named_parameters() if w.requires_grad}
 
-    def losses(self, batch: Batch) -> Tensor:
-        """Return the cross-entropy of every learnt token, float32."""
+    def logits(self, batch: Batch) -> Tensor:
+        """Return the logits (L, V), float32, from which each learnt token is predicted."""
         parts, start = [], 0
-        targets = batch.targets.to(self.device)
         for group in batch.groups:
             size = group.count * group.length
             inside = (batch.where >= start) & (batch.where < start + size)
@@ -53,23 +52,42 @@ class PeftTrainee:
             start += size
             if len(where):
                 parts.append(self._logits(tokens.to(self.device), where))
-        with torch.autocast(self.device, enabled=False):
-            return F.cross_entropy(torch.cat(parts).float(), targets, reduction="none")
+        return torch.cat(parts).float()
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Let the base answer without the adapter inside the block."""
+        prefix, self.prefix = self.prefix, 0
+        try:
+            with self.model.disable_adapter():
+                yield
+        finally:
+            self.prefix = prefix
 
     def _logits(self, tokens: Tensor, where: Tensor) -> Tensor:
         """Return the logits of some positions (L,) of a rectangle of sequences, (L, V)."""
         rows, columns = where // tokens.shape[1], where % tokens.shape[1]
-        needed, place = torch.unique(columns, return_inverse=True)
-        with torch.autocast(self.device, torch.bfloat16):
-            output = self.model(
-                input_ids=tokens, use_cache=False, logits_to_keep=needed + self.prefix
-            )
-        chosen: Tensor = output.logits[rows, place]
+        asked: dict[str, Any] = {"input_ids": tokens, "use_cache": False}
+        if not self.whole:
+            needed, columns = torch.unique(columns, return_inverse=True)
+            asked["logits_to_keep"] = needed + self.prefix
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+            chosen: Tensor = self.model(**asked).logits[rows, columns]
         return chosen
 
     def save(self, folder: Path) -> None:
         """Write the adapter in PEFT's form."""
         self.model.save_pretrained(str(folder))
+
+
+def adapted(base: Base, adapter: Adapter, device: str) -> Any:
+    """Return the base, frozen, with an adapter of PEFT."""
+    from peft import get_peft_model
+
+    invocation = list(base.invocation) if adapter.activation == "answer" else None
+    model = load_model(base, device)
+    model.requires_grad_(False)
+    return get_peft_model(model, config(adapter, base, invocation))
 
 
 def config(adapter: Adapter, base: Base, invocation: list[int] | None) -> Any:
@@ -110,7 +128,7 @@ def load_model(base: Base, device: str) -> Any:
     """
     from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-    kind = torch.bfloat16 if device == "cuda" else torch.float32
+    kind = torch.float32 if device == "cpu" else torch.bfloat16
     if base.folder is not None:
         try:
             return AutoModelForCausalLM.from_pretrained(str(base.folder), dtype=kind)

@@ -32,7 +32,7 @@ def publish(
     content = dict(trained.content)
     if scores:
         content["evaluation"] = figures(scores, trained.base.name)
-        save_scores(trained.run, scores, {"base": trained.base.name, "record": trained.record})
+        save_scores(trained.run, scores, facts(trained))
     card = fill_card(read_card(trained), scores, trained.record) if scores else read_card(trained)
     write_folder(folder, content, card, trained.source, trained.report)
     package = pack_into(folder, trained.run, key)
@@ -45,6 +45,11 @@ def publish(
             shutil.copyfile(trained.run / name, into / name)
     shutil.copyfile(package, into / package.name)
     return into / package.name
+
+
+def facts(trained: Trained) -> dict[str, Any]:
+    """Return what figures belong to."""
+    return {"base": trained.base.name, "record": trained.record}
 
 
 def pack_into(folder: Path, target: Path, key: PrivateKey | None) -> Path:

@@ -87,6 +87,26 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Preferences:
+    """Pairs of answers, one of them preferred, that `expert train dpo` learns from."""
+
+    files: tuple[str, ...]
+    """JSON Lines below the data folder, `.jsonl` or `.jsonl.zst`."""
+    beta: float = 0.1
+    """How dear it is to move away from the base: the temperature of the preference loss."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How `expert train distill` learns from a teacher's probabilities."""
+
+    top: int = 20
+    """The teacher's likeliest tokens kept at each position; the rest is one outcome more."""
+    weight: float = 1.0
+    """Of the teacher's probabilities in the loss; what is left goes to the data's own tokens."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All settings of a run."""
 
@@ -98,6 +118,8 @@ class Recipe:
     evaluation: Evaluation
     bases: dict[str, dict[str, Any]]
     """Other settings for other bases: `width` says which, `adapter` and `training` what."""
+    preferences: Preferences | None = None
+    distillation: Distillation = Distillation()
 
     def for_base(self, width: int) -> Recipe:
         """Return the recipe with the settings for a base whose embeddings are so wide."""
@@ -120,17 +142,20 @@ def read_recipe(path: Path) -> Recipe:
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
+        pairs = values.pop("preferences", None)
         recipe = Recipe(
             name=values.pop("name"),
             data=section(Data, values.pop("data"), "data"),
             tasks={
                 name: section(Task, task, f"tasks.{name}")
-                for name, task in values.pop("tasks").items()
+                for name, task in values.pop("tasks", {}).items()
             },
             adapter=section(Adapter, values.pop("adapter", {}), "adapter"),
             training=section(Training, values.pop("training"), "training"),
             evaluation=section(Evaluation, values.pop("evaluation"), "evaluation"),
             bases=values.pop("bases", {}),
+            preferences=None if pairs is None else section(Preferences, pairs, "preferences"),
+            distillation=section(Distillation, values.pop("distillation", {}), "distillation"),
         )
         check(recipe, values)
     except OSError as error:
@@ -181,7 +206,7 @@ def check(recipe: Recipe, unknown: dict[str, Any]) -> None:
     """
     if unknown:
         raise ValueError(f"there is no setting {', '.join(map(repr, unknown))}")
-    if not recipe.tasks:
+    if not recipe.tasks and recipe.preferences is None:
         raise ValueError("[tasks] names none")
     for task in (*recipe.tasks, *recipe.evaluation.tasks):
         if task not in BUILDERS:
@@ -200,6 +225,11 @@ def check(recipe: Recipe, unknown: dict[str, Any]) -> None:
         )
     if adapter.activation == "answer" and adapter.kind != "lora":
         raise ValueError(f"[adapter] only a lora can start at the answer, not {adapter.kind}")
+    pairs, taught = recipe.preferences, recipe.distillation
+    if pairs is not None and (not pairs.files or pairs.beta <= 0):
+        raise ValueError("[preferences] files names some, and beta is above zero")
+    if taught.top < 1 or taught.weight > 1:
+        raise ValueError("[distillation] top is above zero, and weight at most 1")
     if adapter.rank < 1 or adapter.alpha <= 0 or recipe.training.batches_a_step < 1:
         raise ValueError("rank, alpha and batches_a_step are above zero")
 

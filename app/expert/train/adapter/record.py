@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from expert.train.adapter.base import Base
-from expert.train.adapter.dataset import Dataset
+from expert.train.adapter.feed import Material
+from expert.train.adapter.processes import described
 from expert.train.adapter.recipe import Recipe
 from expert.train.adapter.run import Run
 
-PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy", "gguf", "llama-cpp-python")
+PACKAGES = (
+    "torch", "transformers", "peft", "accelerate", "unsloth", "tokenizers", "numpy", "gguf",
+    "llama-cpp-python",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str]:
@@ -26,15 +30,27 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe(recipe: Recipe, base: Base, dataset: Dataset, run: Run, device: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Facts:
+    """What a run was made from."""
+
+    recipe: Recipe
+    base: Base
+    material: Material
+    method: str
+
+
+def describe(facts: Facts, run: Run) -> dict[str, Any]:
     """Return the record of a finished run, ready for JSON."""
+    base, material = facts.base, facts.material
     return {
-        "name": recipe.name,
-        "recipe": asdict(recipe),
+        "name": facts.recipe.name,
+        "method": facts.method,
+        "recipe": asdict(facts.recipe),
         "base": {"name": base.name, "identity": asdict(base.identity)},
-        "data": {"sha256": dataset.digest, "conversations": dataset.rows},
+        "data": {"sha256": material.digest, "conversations": material.rows},
         "rate": run.rate,
-        "device": f"{device}, {platform.machine()}",
+        "device": f"{described(run.processes)}, {platform.machine()}",
         "versions": versions(),
         "steps": run.step,
         "tokens": run.tokens,

@@ -11,22 +11,21 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import Tensor
 
 from expert.errors import ResourceError, VerificationError, WrongBaseError
-from expert.train.adapter.dataset import Dataset
+from expert.train.adapter.feed import Feed, Measured
+from expert.train.adapter.processes import Processes
 from expert.train.adapter.recipe import Recipe
 from expert.train.adapter.trainee import Trainee
-from expert.train.batches import Batch, Sampler
 from expert.train.budget import Budget
 from expert.train.checkpoint import NAME, load_state, save_state
 from expert.train.pretrain import LONGEST_STEP, TaskLosses
-from expert.train.recipe import Knots
 
 VALIDATION = "validation"
 CLIP = 1.0
@@ -46,24 +45,27 @@ class Length:
         return float(self.tokens or self.minutes * 60)
 
 
+@dataclass(frozen=True)
+class Crew:
+    """Who computes: threads of this process, and the processes that train together."""
+
+    workers: Executor
+    processes: Processes
+
+
 class Run:
     """Everything that is saved together and advances together."""
 
     def __init__(
-        self, recipe: Recipe, trainee: Trainee, dataset: Dataset, length: Length, workers: Executor
+        self, recipe: Recipe, trainee: Trainee, feed: Feed[Any], length: Length, crew: Crew
     ) -> None:
         settings = recipe.training
-        self.recipe, self.trainee, self.length, self.workers = recipe, trainee, length, workers
+        self.recipe, self.trainee, self.feed, self.length = recipe, trainee, feed, length
+        self.workers, self.processes = crew.workers, crew.processes
         self.learnt = list(trainee.weights().values())
         self.optimiser = torch.optim.AdamW(
             self.learnt, settings.rate, (0.9, 0.95), weight_decay=settings.weight_decay
         )
-        mix: dict[str, Knots] = {name: ((0.0, task.share),) for name, task in recipe.tasks.items()}
-        size = settings.tokens_a_batch
-        self.sampler = Sampler(dataset.training, mix, settings.seed, size)
-        judge = Sampler(dataset.validation, mix, 0, size)
-        count = math.ceil(recipe.data.validation_tokens / size)
-        self.validation = [judge.next_batch(0) for _ in range(count)]
         total = length.total
         self.budget = Budget(total, settings.warmup * total, settings.decay * total)
         self.step = self.tokens = self.stale = 0
@@ -82,43 +84,59 @@ class Run:
         return [weight.detach().cpu().clone() for weight in self.learnt]
 
     def advance(self, seen: TaskLosses) -> None:
-        """Take one step."""
+        """Take one step: this process computes its share of the batches."""
         started = time.monotonic()
         count = self.recipe.training.batches_a_step
-        batches = [self.sampler.next_batch(self.budget.progress) for _ in range(count)]
-        results = list(self.workers.map(self._gradient, batches))
-        for batch, (values, _) in zip(batches, results, strict=True):
-            seen.add(values, batch.tasks)
-        for weight, parts in zip(
-            self.learnt, zip(*(grads for _, grads in results), strict=True), strict=True
-        ):
-            weight.grad = torch.stack(parts).mean(0)
-        torch.nn.utils.clip_grad_norm_(self.learnt, CLIP)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate * self.budget.rate
-        self.optimiser.step()
+        batches = [self.feed.draws.next_batch(self.budget.progress) for _ in range(count)]
+        for measured, gradients in self.workers.map(self._gradient, self._share(batches)):
+            seen.add(measured.values, measured.tasks)
+            for weight, gradient in zip(self.learnt, gradients, strict=True):
+                weight.grad = gradient if weight.grad is None else weight.grad + gradient
+        self._update(count)
         tokens = sum(batch.size for batch in batches)
-        elapsed = min(time.monotonic() - started, LONGEST_STEP)
+        elapsed = self.processes.agree(min(time.monotonic() - started, LONGEST_STEP))
         self.step, self.tokens = self.step + 1, self.tokens + tokens
         self.seconds += elapsed
         self.budget.spent += tokens if self.length.tokens else elapsed
 
-    def _gradient(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
-        values = self.trainee.losses(batch)
-        return values.detach(), torch.autograd.grad(values.mean(), self.learnt)
+    def _update(self, batches: int) -> None:
+        """Let the optimiser take a step by the mean of the gradients of so many batches."""
+        for weight in self.learnt:
+            own = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            weight.grad = self.processes.add(own) / batches
+        torch.nn.utils.clip_grad_norm_(self.learnt, CLIP)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate * self.budget.rate
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+
+    def _share(self, batches: list[Any]) -> list[Any]:
+        return batches[self.processes.rank :: self.processes.count]
+
+    def _gradient(self, batch: Any) -> tuple[Measured, tuple[Tensor, ...]]:
+        measured = self.feed.objective(self.trainee, batch)
+        gradients = torch.autograd.grad(measured.values.mean(), self.learnt)
+        return Measured(measured.values.detach(), measured.tasks), gradients
 
     def validate(self) -> float:
         """Return the mean loss of the validation batches; keep the weights if none was lower."""
-        with torch.no_grad():
-            values = torch.cat(
-                list(self.workers.map(partial(_losses, self.trainee), self.validation))
-            )
-        loss = float(values.mean())
+        values = self.losses_of(self._share(self.feed.validation))
+        total = torch.tensor([float(values.sum()), float(len(values))], dtype=torch.float64)
+        total = self.processes.add(total)
+        loss = float(total[0] / total[1])
         if loss < self.best_loss:
             self.best_loss, self.best, self.stale = loss, self.copies(), 0
         else:
             self.stale += 1
         return loss
+
+    def losses_of(self, batches: list[Any]) -> Tensor:
+        """Return the losses of some batches as the weights are now, on the CPU."""
+        return torch.cat([torch.empty(0), *self.workers.map(self._losses, batches)])
+
+    def _losses(self, batch: Any) -> Tensor:
+        with torch.no_grad():  # the flag belongs to each thread
+            return self.feed.objective(self.trainee, batch).values.cpu()
 
     def take_best(self) -> None:
         """Go back to the weights with the lowest validation loss."""
@@ -133,27 +151,29 @@ class Run:
             "rate": self.rate,
             "weights": self.copies(),
             "optimiser": self.optimiser.state_dict(),
-            "sampler": self.sampler.state(),
+            "sampler": self.feed.draws.state(),
             "budget": self.budget.state(),
             "counters": (self.step, self.tokens, self.stale, self.seconds, self.best_loss),
             "best": self.best,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
-        with torch.no_grad():
-            for weight, saved in zip(self.learnt, state["weights"], strict=True):
-                weight.copy_(saved)
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.sampler.restore(state["sampler"])
-        self.budget = Budget(**state["budget"])
-        self.step, self.tokens, self.stale, self.seconds, self.best_loss = state["counters"]
-        self.best, self.rate = state["best"], state["rate"]
+        """Continue from a saved state.
 
-
-def _losses(trainee: Trainee, batch: Batch) -> Tensor:
-    with torch.no_grad():  # the flag belongs to each thread
-        return trainee.losses(batch).cpu()
+        Raises:
+            VerificationError: it is not the state of such a run.
+        """
+        try:
+            with torch.no_grad():
+                for weight, saved in zip(self.learnt, state["weights"], strict=True):
+                    weight.copy_(saved)
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.feed.draws.restore(state["sampler"])
+            self.budget = Budget(**state["budget"])
+            self.step, self.tokens, self.stale, self.seconds, self.best_loss = state["counters"]
+            self.best, self.rate = state["best"], state["rate"]
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise damaged(f"{NAME} is not the state of this run", error) from error
 
 
 def train(run: Run, folder: Path | None, key: str) -> Iterator[dict[str, Any]]:
@@ -164,7 +184,7 @@ def train(run: Run, folder: Path | None, key: str) -> Iterator[dict[str, Any]]:
         VerificationError: the loss is no number any more.
     """
     settings = run.recipe.training
-    seen = TaskLosses(run.sampler.names)
+    seen = TaskLosses(run.feed.draws.names)
     logged, saved, judged = (run.seconds, run.tokens), run.seconds, run.seconds
     while not run.over:
         run.advance(seen)
@@ -183,6 +203,7 @@ def train(run: Run, folder: Path | None, key: str) -> Iterator[dict[str, Any]]:
 def _record(
     run: Run, seen: TaskLosses, logged: tuple[float, int], validated: float | None
 ) -> dict[str, Any]:
+    seen.sums, seen.counts = run.processes.add(seen.sums), run.processes.add(seen.counts)
     losses = seen.means()
     if not all(map(math.isfinite, losses.values())):
         raise VerificationError(
@@ -229,6 +250,9 @@ def load(folder: Path, key: str) -> dict[str, Any]:
         WrongBaseError: it belongs to another recipe, data set or base.
     """
     try:
+        with ZipFile(folder / NAME) as file:  # torch itself does not look at the checksums
+            if file.testzip():
+                raise BadZipFile("a checksum is wrong")
         state = load_state(folder)
         found = str(state["key"])
     except FileNotFoundError as error:
@@ -236,11 +260,7 @@ def load(folder: Path, key: str) -> dict[str, Any]:
             f"{folder} has no checkpoint to go on from.", "", "Start without --resume."
         ) from error
     except Exception as error:  # torch raises a different one for each way a file can be broken
-        raise VerificationError(
-            f"The checkpoint in {folder} is damaged.",
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            f"Remove {folder / NAME} and start without --resume.",
-        ) from error
+        raise damaged(str(folder / NAME), error) from error
     if found != key:
         raise WrongBaseError(
             f"The checkpoint in {folder} belongs to another run.",
@@ -248,3 +268,12 @@ def load(folder: Path, key: str) -> dict[str, Any]:
             "Give the same ones, or another --out.",
         )
     return state
+
+
+def damaged(what: str, error: Exception) -> VerificationError:
+    """Return the error of a checkpoint that cannot be gone on from."""
+    return VerificationError(
+        f"The checkpoint is damaged: {what}.",
+        f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+        "Start without --resume; the run begins anew.",
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from expert.train.batches import Batch
@@ -19,8 +21,17 @@ class Trainee(Protocol):
     def weights(self) -> dict[str, nn.Parameter]:
         """Return what is learnt, by name."""
 
-    def losses(self, batch: Batch) -> Tensor:
-        """Return the cross-entropy of every learnt token of a batch, float32, (L,)."""
+    def logits(self, batch: Batch) -> Tensor:
+        """Return the logits (L, V), float32, from which each learnt token is predicted."""
+
+    def resting(self) -> AbstractContextManager[None]:
+        """Let the base answer without the adapter inside the block."""
 
     def save(self, folder: Path) -> None:
         """Write the adapter in PEFT's form."""
+
+
+def token_losses(trainee: Trainee, batch: Batch) -> Tensor:
+    """Return the cross-entropy of every learnt token of a batch, (L,)."""
+    logits = trainee.logits(batch)
+    return F.cross_entropy(logits, batch.targets.to(logits.device), reduction="none")

@@ -18,7 +18,7 @@ class AskText(ModalScreen[str]):
     AskText Vertical { width: 60; max-width: 90%; height: auto; padding: 1 2; background: $panel; }
     AskText Label { width: 100%; height: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave", id="text.leave")]
 
     def __init__(self, question: str, text: str = "") -> None:
         super().__init__()

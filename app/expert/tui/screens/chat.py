@@ -1,56 +1,45 @@
 """The conversation: what was said, what is being answered, and where the next question goes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import Footer
 
-from expert.errors import ExpertError
+from expert.errors import ExpertError, ResourceError
+from expert.rendering import with_attachments
 from expert.tui.answering import events_of
-from expert.tui.backend import Answering, Backend
+from expert.tui.asking import How
+from expert.tui.backend import Answering, Backend, RouteFacts, route_facts
+from expert.tui.commands import called
+from expert.tui.completing import Known
+from expert.tui.editor import edited
+from expert.tui.mentions import read_mentions
 from expert.tui.screens.choose import Choose
 from expert.tui.screens.route import RouteScreen
+from expert.tui.slash import obey
 from expert.tui.telling import tell, told
 from expert.tui.widgets.prompt import Prompt
 from expert.tui.widgets.sidebar import Sidebar
 from expert.tui.widgets.status import StatusLine
+from expert.tui.widgets.suggestions import Suggestions
 from expert.tui.widgets.turn import Turn
-from expert.tui.words import took
-from expert.types import (
-    Delta,
-    Done,
-    Event,
-    ExpertChoice,
-    Message,
-    Notice,
-    Planned,
-    Request,
-)
-
-EXAMPLES = (
-    "find all files ending in .txt below the current directory",
-    "JSON: play some jazz by miles davis",
-    "colour=green; size=large; shape=round; size?",
-)
-WELCOME = """\
-Ask anything. The right expert answers; nothing leaves this machine.
-
-Try one of these (Tab, then Enter):"""
+from expert.tui.widgets.turns import Turns
+from expert.tui.widgets.welcome import Welcome
+from expert.tui.words import named, took
+from expert.types import Delta, Done, Event, ExpertChoice, Notice, Planned
 
 
 class ChatScreen(Screen[None]):
     """One conversation on the screen."""
 
     CSS = """
-    #turns { height: 1fr; padding: 1 0 0 0; }
-    #welcome { padding: 0 1; color: $text-muted; height: auto; }
-    #welcome Static { padding: 0 1; height: auto; }
-    #examples { height: auto; border: none; background: transparent; margin: 1 0; }
     #talk { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,6 +47,7 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+n", "new", "New", id="chat.new"),
         Binding("ctrl+s", "sidebar", "History", id="chat.history"),
         Binding("ctrl+r", "search", "Search", show=False, id="chat.search"),
+        Binding("ctrl+g", "edit", "Editor", show=False, id="chat.editor"),
         Binding("ctrl+t", "think", "Thinking", show=False, id="chat.think"),
         Binding("f9", "export", "Export", show=False, id="chat.export"),
         Binding("alt+up", "walk(-1)", "Earlier turn", show=False, id="chat.earlier"),
@@ -72,13 +62,11 @@ class ChatScreen(Screen[None]):
     ) -> None:
         super().__init__()
         self.backend = backend
-        self.experts = experts
-        """Who is to answer; None: whoever fits the question best."""
-        self._before = [Message("system", system)] if system else []
-        self.think = False
+        self.how = How(experts, system)
         self.status = StatusLine()
         self.sidebar = Sidebar(backend.past)
-        self.talk: int | None = None
+        self.suggestions = Suggestions(Known(self.installed, self._models, Path()))
+        self._installed: Sequence[str] | None = None
         self.answering: Answering | None = None
         """The answer that is being written."""
 
@@ -88,21 +76,37 @@ class ChatScreen(Screen[None]):
         with Horizontal():
             yield self.sidebar
             with Vertical(id="talk"):
-                yield VerticalScroll(id="turns", can_focus=False)
-                yield Prompt()
+                yield Turns()
+                yield self.suggestions
+                yield Prompt(self.suggestions)
         yield Footer()
 
     def on_mount(self) -> None:
         """Begin empty, and learn in the background which base there is."""
-        self.query_one("#turns", VerticalScroll).anchor()
         self.query_one(Prompt).focus()
-        self._welcome()
         self._load()
+
+    def on_screen_resume(self) -> None:
+        """Look anew at what is installed, which may have changed on another screen."""
+        self._installed = None
+
+    def installed(self) -> Sequence[str]:
+        """Return the names of the installed experts."""
+        if self._installed is None:
+            self._installed = []
+            with told(self):
+                self._installed = self.backend.shelf.installed()
+        return self._installed
+
+    def _models(self) -> Sequence[str]:
+        with told(self):
+            return [model.name for model in self.backend.answers.models()]
+        return []
 
     @property
     def turns(self) -> list[Turn]:
         """The turns on the screen, the first one first."""
-        return list(self.query(Turn))
+        return self.query_one(Turns).all
 
     @work(thread=True, group="load")
     def _load(self) -> None:
@@ -113,52 +117,43 @@ class ChatScreen(Screen[None]):
             return
         self.app.call_from_thread(setattr, self.status, "base", base)
 
-    def _welcome(self) -> None:
-        examples = OptionList(*EXAMPLES, id="examples", markup=False)
-        self.query_one("#turns").mount(
-            Vertical(Static(WELCOME, markup=False), examples, id="welcome")
-        )
-
-    @on(OptionList.OptionSelected, "#examples")
-    def _take_example(self, event: OptionList.OptionSelected) -> None:
+    @on(Welcome.Chosen)
+    def _take_example(self, event: Welcome.Chosen) -> None:
         prompt = self.query_one(Prompt)
-        prompt.put(EXAMPLES[event.option_index])
+        prompt.put(event.text)
         prompt.focus()
 
     # Asking
 
     @on(Prompt.Sent)
     async def _sent(self, event: Prompt.Sent) -> None:
-        if self.answering:
+        prompt, command = self.query_one(Prompt), called(event.text)
+        if command is None and self.answering:
             self.notify("One answer at a time: press Esc to stop the present one.")
             return
-        self.query_one(Prompt).text = ""
-        await self.ask(event.text)
+        with told(self):  # what is refused stays in the prompt
+            if command:
+                await obey(self, command)
+            else:
+                await self.ask(event.text)
+            if prompt.text.strip() == event.text:
+                prompt.text = ""
 
     async def ask(self, question: str, experts: tuple[ExpertChoice, ...] | None = None) -> None:
-        """Show a question and begin its answer; None: whoever fits it best answers."""
-        await self.query("#welcome").remove()
-        request = self._request(question, self.experts if experts is None else experts)
+        """Show a question and begin its answer; None: whoever is to answer here.
+
+        Raises:
+            ExpertError: a file that it mentions cannot be attached.
+        """
+        mentioned = read_mentions(question, self.installed(), Path())
+        how = self.how if experts is None else replace(self.how, experts=experts)
+        request = how.request(mentioned, self.turns)
         turn = Turn(question)
-        scroll = self.query_one("#turns", VerticalScroll)
-        await scroll.mount(turn)
-        scroll.anchor()
+        turn.message = with_attachments(request.messages, request.attachments)[-1].content
+        await self.query_one(Turns).add(turn)
         turn.tell("…")
         self.answering = self.backend.answers.ask(request)
         self._answer(turn, self.answering)
-
-    def _request(self, question: str, experts: tuple[ExpertChoice, ...] | None) -> Request:
-        """Return a question as the next turn of what is on the screen."""
-        turns = self.turns
-        return Request(
-            [*self._before, *_messages(turns), Message("user", question)],
-            experts,
-            think=self.think,
-            truncate=True,
-            conversation=self.talk,
-            parent=next((turn.recorded for turn in reversed(turns) if turn.recorded), None),
-            origin="tui",
-        )
 
     @work(group="answer")
     async def _answer(self, turn: Turn, answering: Answering) -> None:
@@ -188,11 +183,12 @@ class ChatScreen(Screen[None]):
             case Delta(text):
                 turn.answer.write(text)
             case Planned(plan):
-                chance = dict(plan.route.candidates)
-                self.status.expert = " + ".join(_named(choice, chance) for choice in plan.experts)
+                self.status.expert = named(plan.experts, dict(plan.route.candidates))
+                turn.route = route_facts(plan)
             case Done(answer, talk, recorded):
                 await turn.finish(took(answer))
-                turn.recorded, self.talk = recorded, talk
+                turn.expert = next((use.name for use in answer.experts), "")
+                turn.recorded, self.how.talk = recorded, talk
                 self.status.answer = answer
             case _:
                 pass
@@ -211,16 +207,46 @@ class ChatScreen(Screen[None]):
             self.answering.stop()
         self.query_one(Prompt).focus()
 
+    def action_edit(self) -> None:
+        """Write the question in the editor of one's choice, which takes the terminal meanwhile."""
+        prompt = self.query_one(Prompt)
+        with told(self):
+            try:
+                with self.app.suspend():
+                    text = edited(prompt.text)
+            except SuspendNotSupported as error:
+                raise ResourceError("This terminal cannot be lent to an editor.") from error
+            prompt.put(text)
+        prompt.focus()
+
+    def let_answer(self, experts: tuple[ExpertChoice, ...] | None) -> None:
+        """Choose who answers from now on; None: whoever fits the question best."""
+        self.how.experts = experts
+        self.status.expert = named(experts or ())
+        words = "Whoever fits the question" if experts is None else "The base itself"
+        tell(self, f"{named(experts or ()) or words} answers from now on.")
+
+    def use_model(self, name: str) -> None:
+        """Let another base answer from now on; not while the present one is needed."""
+        if self.answering:
+            self.notify("Wait for the answer, or press Esc to stop it.")
+            return
+        with told(self):
+            self.backend.answers.use_model(name)
+            self.reload()
+            tell(self, f"{name} answers from now on.")
+
     # Turns
 
     @on(Turn.Acted)
     async def _acted(self, event: Turn.Acted) -> None:
         turn, action = event.turn, event.action
         if action == "copy":
-            self.app.copy_to_clipboard(turn.answer.text)
-            self.notify("The answer is copied.")
+            self.copy_answer(turn)
+        elif action == "why" and turn.route:
+            self._show_route(turn.question, turn.route)
         elif action == "why":
-            self._show_route(turn.question)
+            self._preview_route(turn.question)
         elif self.answering:
             self.notify("Wait for the answer, or press Esc to stop it.")
         elif action == "edit":
@@ -228,40 +254,43 @@ class ChatScreen(Screen[None]):
             self.query_one(Prompt).put(turn.question)
             self.query_one(Prompt).focus()
         elif action == "regenerate":
-            await self._branch_before(turn)
-            await self.ask(turn.question)
+            await self.ask_again(turn)
         elif action == "retry":
             self._retry(turn)
 
+    def copy_answer(self, turn: Turn) -> None:
+        """Copy exactly what the model wrote."""
+        self.app.copy_to_clipboard(turn.answer.text)
+        self.notify("The answer is copied.")
+
+    async def ask_again(self, turn: Turn, experts: tuple[ExpertChoice, ...] | None = None) -> None:
+        """Ask the question of a turn anew; what came of it is kept in history."""
+        if self.answering:
+            self.notify("Wait for the answer, or press Esc to stop it.")
+            return
+        with told(self):
+            await self._branch_before(turn)
+            await self.ask(turn.question, experts)
+
     async def _branch_before(self, turn: Turn) -> None:
         """Go back to before *turn*; what came of it is kept in history."""
-        turns = self.turns
-        for later in turns[turns.index(turn) :]:
-            await later.remove()
-        if turns[0] is turn:
-            self.talk = None
+        if self.turns[0] is turn:
+            self.how.talk = None
+        await self.query_one(Turns).cut(turn)
 
     @work
     async def _retry(self, turn: Turn) -> None:
         with told(self):
-            names = [expert.name for expert in self.backend.shelf.experts() if expert.installed]
-            name = await self.app.push_screen_wait(Choose("Who is to answer?", ["base", *names]))
+            names = ["base", *self.backend.shelf.installed()]
+            name = await self.app.push_screen_wait(Choose("Who is to answer?", names))
             if name:
                 chosen = self.backend.answers.choose(() if name == "base" else (name,))
-                await self._branch_before(turn)
-                await self.ask(turn.question, chosen)
+                await self.ask_again(turn, chosen)
 
     def action_walk(self, step: int) -> None:
-        """Put the focus on the turn before or after the one that has it."""
-        turns = self.turns
-        if not turns:
-            return
-        focused = self.focused
-        at = turns.index(focused) if isinstance(focused, Turn) else len(turns) - (step > 0)
-        if at + step >= len(turns):
+        """Put the focus on the turn before or after the one that has it; at the end, go back."""
+        if not self.query_one(Turns).walk(step):
             self.query_one(Prompt).focus()
-        else:
-            turns[max(0, at + step)].focus()
 
     def show_route(self) -> None:
         """Show who would answer what is written, or who answered last."""
@@ -269,7 +298,7 @@ class ChatScreen(Screen[None]):
             self.turns[-1].question if self.turns else ""
         )
         if question:
-            self._show_route(question)
+            self._preview_route(question)
         else:
             self.notify("Write a question first.")
 
@@ -278,20 +307,24 @@ class ChatScreen(Screen[None]):
         self.status.base = None
         self._load()
 
-    def _show_route(self, question: str) -> None:
+    def _preview_route(self, question: str) -> None:
         with told(self):
-            self.app.push_screen(RouteScreen(question, self.backend.answers.route(question)))
+            mentioned = read_mentions(question, self.installed(), Path())
+            request = self.how.request(mentioned, self.turns)
+            self._show_route(question, self.backend.answers.route(request))
+
+    def _show_route(self, question: str, route: RouteFacts) -> None:
+        self.app.push_screen(RouteScreen(question, route))
 
     # Conversations
 
     async def action_new(self) -> None:
         """Begin a new conversation."""
         self.action_stop()
-        self.talk = None
-        await self.query(Turn).remove()
-        await self.query("#welcome").remove()
-        self._welcome()
-        self.status.title, self.status.answer, self.status.expert = "New conversation", None, ""
+        self.how.talk = None
+        await self.query_one(Turns).clear()
+        self.status.title, self.status.answer = "New conversation", None
+        self.status.expert = named(self.how.experts or ())
 
     def action_sidebar(self) -> None:
         """Show or hide past conversations."""
@@ -318,54 +351,34 @@ class ChatScreen(Screen[None]):
         """
         past = self.backend.past.turns(talk)
         await self.action_new()
-        await self.query("#welcome").remove()
-        scroll = self.query_one("#turns", VerticalScroll)
         for facts in past:
             turn = Turn(facts.question, facts.answer, facts.reasoning)
-            turn.recorded = facts.id
-            await scroll.mount(turn)
+            turn.recorded, turn.expert = facts.id, facts.expert
+            await self.query_one(Turns).add(turn)
             turn.tell(facts.footer)
-        self.talk = talk
-        scroll.anchor()
+        self.how.talk = talk
         self._refresh_title()
         self.query_one(Prompt).focus()
 
     def action_export(self) -> None:
         """Write this conversation as Markdown into the present folder."""
-        if self.talk is None:
+        if self.how.talk is None:
             self.notify("There is nothing to export yet.")
             return
         with told(self):
-            tell(self, f"Exported to {self.backend.past.export(self.talk)}.")
+            tell(self, f"Exported to {self.backend.past.export(self.how.talk)}.")
 
     def action_think(self) -> None:
         """Let the model think before it answers, or not."""
-        self.think = not self.think
-        self.notify(f"Thinking is {'on' if self.think else 'off'}.")
+        self.how.think = not self.how.think
+        self.notify(f"Thinking is {'on' if self.how.think else 'off'}.")
 
     @on(Sidebar.Renamed)
     def _refresh_title(self) -> None:
-        if self.talk is not None:
+        if self.how.talk is not None:
             with told(self):
                 titles = {talk.id: talk.title for talk in self.backend.past.talks()}
-                self.status.title = titles.get(self.talk, "New conversation")
-        self.sidebar.current = self.talk
+                self.status.title = titles.get(self.how.talk, "New conversation")
+        self.sidebar.current = self.how.talk
         if self.sidebar.shown:
             self.sidebar.fill()
-
-
-def _messages(turns: Sequence[Turn]) -> list[Message]:
-    """Return what was said so far; a question without an answer was not said."""
-    messages = []
-    for turn in turns:
-        if turn.answer.text:
-            messages += [Message("user", turn.question), Message("assistant", turn.answer.text)]
-    return messages
-
-
-def _named(choice: ExpertChoice, chance: dict[str, float]) -> str:
-    """Return an expert's name, its scale if it is not 1, and how sure the router was of it."""
-    name = choice.name
-    scale = "" if choice.scale == 1 else f":{choice.scale:g}"
-    sure = f" ({chance[name]:.2f})" if name in chance else ""
-    return f"{name}{scale}{sure}"

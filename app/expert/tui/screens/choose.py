@@ -24,7 +24,7 @@ class Choose(ModalScreen[str]):
     Choose Label { width: 100%; height: auto; }
     Choose OptionList { height: auto; max-height: 12; margin-top: 1; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave", id="choose.leave")]
 
     def __init__(self, question: str, answers: Sequence[str]) -> None:
         super().__init__()

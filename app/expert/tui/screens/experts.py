@@ -31,7 +31,7 @@ class ExpertsScreen(Screen[None]):
     ExpertsScreen.-narrow #experts { width: 100%; max-width: 100%; height: 40%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f4", "leave", "Back", id="experts.back"),
+        Binding("escape", "leave", "Back", id="experts.back"),
         Binding("i", "install", "Install", id="experts.install"),
         Binding("x", "enable", "Disable/enable", id="experts.toggle"),
         Binding("plus", "scale(0.25)", "Stronger", key_display="+", id="experts.stronger"),

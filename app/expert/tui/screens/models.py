@@ -23,9 +23,7 @@ class ModelsScreen(Screen[str]):
     #models { height: 1fr; border: none; }
     .hint { padding: 1 1; color: $text-muted; height: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f5", "leave", "Back", id="models.back")
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", id="models.back")]
 
     def __init__(self, backend: Backend) -> None:
         super().__init__()

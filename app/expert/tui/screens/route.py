@@ -25,7 +25,7 @@ class RouteScreen(ModalScreen[None]):
     }
     RouteScreen Static { height: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f3", "leave", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close", id="route.close")]
 
     def __init__(self, question: str, route: RouteFacts) -> None:
         super().__init__()

@@ -23,9 +23,7 @@ class SettingsScreen(Screen[None]):
     CSS = """
     #settings { height: 1fr; border: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f2", "leave", "Back", id="settings.back")
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", id="settings.back")]
 
     def __init__(self, backend: Backend) -> None:
         super().__init__()
@@ -77,4 +75,5 @@ class SettingsScreen(Screen[None]):
 
 
 def _row(setting: SettingFacts) -> str:
-    return one_line(f"{setting.name:14} {setting.value:16} {setting.about}")
+    name, value, about = (one_line(s) for s in (setting.name, setting.value, setting.about))
+    return f"{name:14} {value:16} {about}"

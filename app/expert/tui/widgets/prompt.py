@@ -2,10 +2,12 @@
 
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
+
+from expert.tui.widgets.suggestions import Suggestions
 
 NEWLINE_KEYS = frozenset({"shift+enter", "alt+enter", "ctrl+j"})
 
@@ -14,12 +16,15 @@ class Prompt(TextArea):
     """A text box that sends with Enter and remembers what was sent."""
 
     DEFAULT_CSS = """
-    Prompt { height: auto; max-height: 10; border: tall $border-blurred; padding: 0 1; }
-    Prompt:focus { border: tall $border; }
+    Prompt { height: auto; max-height: 10; padding: 0 1; }
+    Prompt { border: none; border-left: outer $border-blurred; }
+    Prompt:focus { border: none; border-left: outer $accent; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "Send", id="prompt.send"),
-        Binding("shift+enter,alt+enter,ctrl+j", "newline", "New line", id="prompt.newline"),
+        Binding("enter", "send", "Send", show=False, id="prompt.send"),
+        Binding(
+            "shift+enter,alt+enter,ctrl+j", "newline", "New line", show=False, id="prompt.newline"
+        ),
     ]
 
     class Sent(Message):
@@ -29,16 +34,20 @@ class Prompt(TextArea):
             super().__init__()
             self.text = text
 
-    def __init__(self) -> None:
-        super().__init__(
-            compact=True, highlight_cursor_line=False, placeholder="Ask anything", id="prompt"
-        )
+    def __init__(self, suggestions: Suggestions) -> None:
+        super().__init__(highlight_cursor_line=False, placeholder="Ask anything", id="prompt")
+        self._suggestions = suggestions
         self._sent: list[str] = []
         self._at = 0  # which of the sent ones is shown; len(_sent): none
 
     async def _on_key(self, event: events.Key) -> None:
         """Keep Enter for sending; an arrow at the edge walks through what was sent."""
-        if event.key == "enter":
+        if event.key == "tab":
+            self._follow()  # what was typed just before it may not have been followed yet
+        if self._suggestions.chosen and event.key in ("tab", "up", "down", "escape"):
+            self._stop(event)
+            self._suggest(event.key)
+        elif event.key == "enter":
             self._stop(event)
             self.action_send()
         elif event.key in NEWLINE_KEYS:
@@ -52,6 +61,26 @@ class Prompt(TextArea):
             self._recall(self._at + 1)
         else:
             await super()._on_key(event)
+
+    def _suggest(self, key: str) -> None:
+        """Take what is suggested, another of it, or none."""
+        chosen, begun = self._suggestions.chosen, self._suggestions.begun
+        if key == "escape":
+            self._suggestions.hide()
+        elif key != "tab":
+            self._suggestions.walk(1 if key == "down" else -1)
+        elif chosen:
+            row, column = self.cursor_location
+            self.replace(
+                chosen.text + (" " if chosen.ends else ""),
+                (row, column - len(begun)),
+                (row, column),
+            )
+
+    @on(TextArea.Changed)
+    @on(TextArea.SelectionChanged)
+    def _follow(self) -> None:
+        self._suggestions.follow(self.get_text_range((0, 0), self.cursor_location))
 
     @property
     def _on_last_line(self) -> bool:

@@ -9,6 +9,9 @@ from expert.tui.backend import BaseFacts
 from expert.tui.words import tokens
 from expert.types import Answer
 
+SHORTEST = 12
+"""Characters of a title that are shown in any case."""
+
 
 class StatusLine(Static):
     """Shows what answers, as far as it is known."""
@@ -22,12 +25,16 @@ class StatusLine(Static):
     answer: reactive[Answer | None] = reactive(None)
 
     def render(self) -> Content:
-        """Return the line; what does not fit is cut at its end."""
-        parts = [self.title, self.base.name if self.base else "loading …"]
+        """Return the line; the title gives way where there is not room for all."""
+        parts = [self.base.name if self.base else "loading …"]
         parts.append(f"● {self.expert}" if self.expert else "○ base")
         if self.base and self.answer:
             used = self.answer.timings.prompt_tokens + self.answer.timings.answer_tokens
             parts.append(f"ctx {tokens(used)}/{tokens(self.base.context)}")
             if self.answer.timings.decode_tokens_per_s:
                 parts.append(f"{self.answer.timings.decode_tokens_per_s:.0f} tok/s")
-        return Content(one_line(" · ".join(parts)))
+        facts = one_line(" · ".join(parts))
+        title, room = one_line(self.title), max(SHORTEST, self.size.width - len(facts) - 3)
+        if len(title) > room:
+            title = title[: room - 1] + "…"
+        return Content(f"{title} · {facts}")

@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widgets import Collapsible, Static
 
 from expert.screen import one_line, screen_text
+from expert.tui.backend import RouteFacts
 from expert.tui.widgets.answer import AnswerView
 
 
@@ -46,6 +47,12 @@ class Turn(Vertical, can_focus=True):
         self.question = question
         self.answer = AnswerView(answer)
         self.finished = bool(answer)
+        self.message = question
+        """The question as the model got it, with the files that it mentions."""
+        self.expert = ""
+        """Who answered, the first of several; empty: the base itself."""
+        self.route: RouteFacts | None = None
+        """How it was decided who answers, if it was decided just now."""
         self.recorded: int | None = None
         """Its number in the history."""
         self._thoughts = [reasoning] if reasoning else []
@@ -79,14 +86,14 @@ class Turn(Vertical, can_focus=True):
 
     async def fail(self, what: str) -> None:
         """Say why there is no answer, or not all of it."""
-        self.finished = True
         await self.mount(Static(Content(screen_text(what)), classes="problem"), before=self._footer)
+        self.finished = True
 
     async def finish(self, footer: str) -> None:
         """Show the whole answer and what it took."""
-        self.finished = True
         await self.answer.finish()
         self.tell(footer)
+        self.finished = True
 
     def action_act(self, action: str) -> None:
         """Hand a wish on to the screen."""

@@ -1,0 +1,125 @@
+"""Rows of preferences in the forms that are in use: a question, and two answers to it.
+
+| form | `prompt` | `chosen`, `rejected` |
+|---|---|---|
+| plain | text (and `system`, if there is one) | text |
+| conversation | list of messages | one message of the assistant, in a list |
+| TRL's implicit prompt | none | whole conversations that differ in the last message |
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from expert.errors import NotFoundError, VerificationError
+from expert.train.tokenizer import START, STOP
+
+ROLES = ("system", "user", "assistant")
+Messages = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One question with the better and the worse answer."""
+
+    messages: tuple[tuple[str, str], ...]
+    """The conversation up to the answer: role and text of each message."""
+    chosen: str
+    rejected: str
+
+    @property
+    def opening(self) -> str:
+        """The conversation as the template writes it, up to where the answer begins."""
+        told = "".join(f"{START}{role}\n{text}{STOP}\n" for role, text in self.messages)
+        return f"{told}{START}assistant\n"
+
+    @property
+    def question(self) -> str:
+        """The last message before the answer."""
+        return self.messages[-1][1]
+
+
+def read_pairs(path: Path) -> Iterator[Pair]:
+    """Yield the pairs of a file of JSON Lines, plain or compressed (`.zst`).
+
+    Raises:
+        NotFoundError: there is no such file.
+        VerificationError: a row is damaged; the error names its line.
+    """
+    read = 0
+    try:
+        for line in lines(path):
+            read += 1
+            if line.strip():
+                yield pair_of(json.loads(line))
+    except OSError as error:
+        raise NotFoundError(
+            f"The pairs {path} cannot be read.",
+            f"{error.strerror or error}.",
+            "The recipe's [preferences] names files below the folder of --data.",
+        ) from error
+    except (ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
+        missing = f"there is no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
+        raise VerificationError(
+            f"Line {read} of {path} is not a pair of answers.",
+            f"{missing}.".replace("..", "."),
+            "A row has prompt, chosen and rejected. Correct it, or take it out.",
+        ) from error
+
+
+def lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file, unpacking it if its name ends in `.zst`."""
+    with path.open("rb") as file:
+        packed = path.suffix == ".zst"
+        plain: Any = zstandard.ZstdDecompressor().stream_reader(file) if packed else file
+        with io.TextIOWrapper(plain, encoding="utf-8") as text:
+            yield from text
+
+
+def pair_of(row: Any) -> Pair:
+    """Return the pair in a row of any of the forms.
+
+    Raises:
+        ValueError, KeyError: it is in none of them.
+    """
+    if not isinstance(row, dict):
+        raise ValueError("it is not an object")
+    better, worse = said(row["chosen"], "assistant"), said(row["rejected"], "assistant")
+    if "prompt" in row:
+        before = said(row["prompt"], "user")
+        if row.get("system"):
+            before = [*said(row["system"], "system"), *before]
+    else:
+        before, better, worse = better[:-1], better[-1:], worse[len(better) - 1 :]
+        if said(row["rejected"], "assistant")[: len(before)] != before:
+            raise ValueError("the two conversations do not begin alike")
+    if not before or before[-1][0] != "user":
+        raise ValueError("there is no question before the answers")
+    if [role for role, _ in (*better, *worse)] != ["assistant"] * 2:
+        raise ValueError("chosen and rejected are not one answer each")
+    chosen, rejected = better[0][1], worse[0][1]
+    if chosen == rejected:
+        raise ValueError("both answers are the same")
+    return Pair(tuple(before), chosen, rejected)
+
+
+def said(value: Any, role: str) -> Messages:
+    """Return text, by *role*, or a list of messages, as roles and stripped texts."""
+    messages = [{"role": role, "content": value}] if isinstance(value, str) else value
+    if not isinstance(messages, list):
+        raise ValueError("an answer or a question is neither text nor a list of messages")
+    found = []
+    for message in messages:
+        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+            raise ValueError("a message has no content")
+        if message.get("role") not in ROLES or not message["content"].strip():
+            raise ValueError("a message is empty, or its role is not system, user or assistant")
+        found.append((str(message["role"]), message["content"].strip()))
+    return found

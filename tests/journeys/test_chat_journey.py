@@ -1,0 +1,74 @@
+"""The journey of a person: the real program in a terminal, pocket and the experts, no network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from support.journeys import QUESTIONS, Market
+from support.program import expert
+from support.terminal import PROGRAM, Terminal
+
+pytestmark = pytest.mark.slow
+RECORD = os.environ.get("EXPERT_RECORD", "")
+"""A folder for what a person saw on the way, screen by screen."""
+
+
+def ask(terminal: Terminal, question: str, who: str) -> str:
+    """Ask in the chat, and return the screen once *who* has answered."""
+    terminal.act("chat.new")
+    terminal.wait_for("Ask anything. The right expert answers")
+    terminal.enter(question)
+    terminal.wait_for(f"❯ {question[:40]}")
+    terminal.wait_for(f"● expert/{who} (" if who else "○ base")
+    return terminal.wait_for(f"expert/{who} · ↑" if who else "base · ↑")
+
+
+def test_from_opening_to_leaving(terminal: Terminal, market: Market, tmp_path: Path) -> None:
+    """Open, ask three experts and none, switch by hand, search, export, quit."""
+    for name in ("regex", "shell", "sql"):
+        done = expert("install", name, "-y")
+        assert done.code == 0, done.message
+    terminal.enter(f"{PROGRAM} chat; echo code $?")
+    terminal.on("ChatScreen")
+    terminal.wait_for("· pocket ·")
+    for name in ("sql", "regex", "shell", ""):
+        ask(terminal, QUESTIONS[name], name)
+    terminal.enter("/expert sql")
+    terminal.wait_for("expert/sql answers from now on.")
+    terminal.enter("And what can you do?")
+    terminal.wait_for("❯ And what can you do?")
+    terminal.wait_for("expert/sql · ↑")
+    terminal.act("chat.search")
+    terminal.type("singers")
+    terminal.wait_for("Today")
+    terminal.press("Tab", "Down", "Enter")
+    terminal.wait_for("❯ Schema: singer")
+    terminal.act("chat.export")
+    terminal.wait_for("Exported to conversation-1.md.")
+    terminal.act("app.quit")
+    terminal.wait_for("code 0")
+    written = (tmp_path / "work" / "conversation-1.md").read_text()
+    assert QUESTIONS["sql"] in written and "## pocket + expert/sql@" in written
+    if RECORD:
+        rule = "\n" + "─" * 100 + "\n"
+        Path(RECORD, "chat-journey.txt").write_text(rule.join(terminal.seen))
+
+
+def test_an_expert_is_installed_in_the_chat(terminal: Terminal, market: Market) -> None:
+    """Found on the experts' screen, installed after a yes, and it answers at once."""
+    terminal.enter(f"{PROGRAM}; echo code $?")
+    terminal.on("ChatScreen")
+    terminal.wait_for("· pocket ·")
+    terminal.act("app.experts")
+    terminal.on("ExpertsScreen")
+    terminal.wait_for("expert/json 0")
+    terminal.act("experts.install")
+    terminal.wait_for("Install expert/json")
+    terminal.press("Down", "Enter")
+    terminal.wait_for("expert/json is installed.")
+    terminal.act("experts.back")
+    terminal.wait_until_gone("Stronger")
+    ask(terminal, QUESTIONS["json"], "json")
+    terminal.act("app.quit")
+    terminal.wait_for("code 0")

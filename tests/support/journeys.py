@@ -1,0 +1,121 @@
+"""What a journey starts from: a home, and the shipped experts or what stands in for them.
+
+A stand-in is made of what people wrote about an expert (`experts/NAME/manifest.toml` and its
+routing examples) and a random adapter for pocket, without its grammar: nobody taught that adapter
+to end within it. It is signed with a key made for the test, which the home is told to trust.
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from expert import resources
+from expert.bench.random_adapter import RandomAdapter, write_random_adapter
+from expert.engine.header import read_header
+from expert.market.bases import identify
+from expert.package.keys import PrivateKey, write_key_pair
+from expert.package.pack import pack
+from support.packages import write_source
+from support.program import expert
+
+NAMES = ("json", "regex", "shell", "sql")
+RANK = 32
+KEY = PrivateKey(b"journeys" * 4)
+QUESTIONS = {
+    "sql": "Schema: singer(id number pk, name, age number). "
+    "Question: How many singers are there? SQL:",
+    "regex": "Write a regular expression for: lines ending in a vowel",
+    "shell": "Write a shell command to do this: list files changed in the last two days",
+    "json": "Intent and slots as JSON: play some jazz by Miles Davis",
+    "": "Who are you?",
+}
+"""A question for each expert, and one for none of them."""
+
+
+def shipped(experts: Path) -> dict[str, Path]:
+    """Return the packages of *experts* that lie beside their recipes, the newest of each."""
+    found = {name: sorted((experts / name).glob("*.expert")) for name in NAMES}
+    return {name: paths[-1] for name, paths in found.items() if paths}
+
+
+def are_shipped(experts: Path | None = None) -> bool:
+    """Tell whether journeys go with the shipped experts, which need all four."""
+    return len(shipped(experts or Path(str(resources.data("experts"))))) == len(NAMES)
+
+
+@dataclass(frozen=True)
+class Market:
+    """Where this home gets its experts."""
+
+    folder: Path
+    stands_in: bool
+
+    @property
+    def shelf(self) -> Path:
+        """A folder source of the test's own."""
+        return self.folder / "shelf"
+
+    def open(self) -> None:
+        """Offer all four experts to the present home, if the program does not do so itself."""
+        self.shelf.mkdir(parents=True)
+        if self.stands_in:
+            for name in NAMES:
+                self.offer(name)
+            self._join()
+
+    def newer(self, name: str, version: str) -> None:
+        """Offer a newer version of an installed expert; its publisher's key is another one now."""
+        self.offer(name, version)
+        if not self.stands_in:
+            self._join()
+
+    def offer(self, name: str, version: str | None = None) -> None:
+        """Put an expert onto the shelf."""
+        own = Path(str(resources.data("experts"))) / name
+        about = tomllib.loads((own / "manifest.toml").read_text(encoding="utf-8"))
+        manifest = _manifest(about, (own / "routing.txt").read_text(encoding="utf-8").splitlines())
+        manifest |= {"version": version} if version else {}
+        label = f"{manifest['publisher']}-{name}-{manifest['version']}"
+        source = write_source(
+            self.folder / "sources" / label, manifest, adapter=_adapter(self.folder)
+        )
+        pack(source, self.shelf / f"{label}.expert", KEY)
+
+    def _join(self) -> None:
+        write_key_pair(KEY, self.folder / "key")
+        for arguments in (
+            ("trust", "pin", "expert", self.folder / "key.pub"),
+            ("source", "add", "shelf", self.shelf),
+        ):
+            done = expert(*arguments)
+            assert done.code == 0, done.message
+
+
+def _manifest(about: dict[str, Any], examples: list[str]) -> dict[str, Any]:
+    """Return a manifest of what people wrote about an expert, for pocket."""
+    kept = {k: v for k, v in about.items() if k not in ("datasets", "routing", "grammar")}
+    identity = msgspec.to_builtins(identify(resources.pocket()))
+    weights = {"file": "adapter.gguf", "rank": RANK, "alpha": float(RANK)}
+    return {
+        "schema": 1,
+        **kept,
+        "bases": [{"name": "pocket", "identity": identity, "adapter": weights}],
+        "routing": {**about["routing"], "examples": [line for line in examples if line]},
+        "training": {"method": "none", "datasets": about["datasets"]},
+    }
+
+
+def _adapter(folder: Path) -> bytes:
+    path = folder / "adapter.gguf"
+    if not path.exists():
+        write_random_adapter(read_header(resources.pocket()), RandomAdapter(RANK, 5), path)
+    return path.read_bytes()
+
+
+def names_of(answer: bytes) -> list[str]:
+    """Return who gave a JSON answer."""
+    return [use["name"] for use in json.loads(answer)["experts"]]
