@@ -13,6 +13,8 @@ from expert.forms import byte_table, read_grammar, read_schema, shipped_grammars
 from expert.grammar.constraint import Check, CompiledGrammar
 from expert.grammar.ending import Ending, Landing
 from expert.grammar.language.compiler import compile_form
+from expert.grammar.sql.engine import compile_sql
+from expert.grammar.sql.read import read_text
 from expert.grammar.tokens import TokenTable
 from grammar.vocabularies import allowed
 
@@ -246,3 +248,23 @@ def test_without_a_limit_and_without_trouble_nothing_is_looked_for(octets: Token
         assert constraint.allows(token)
         constraint.accept(token)
     assert constraint.can_end()
+
+
+@pytest.mark.parametrize("limit", [100, 128, 1000])
+def test_a_limit_does_not_hinder_an_answer_that_fits(octets: TokenTable, limit: int) -> None:
+    """The search for an ending finds a short one, though quotes can go on for ever in a text."""
+    grammar = compile_sql(read_text("t(record, attendance, date, week)"))
+    constraint = grammar.start(octets, limit)
+    for token in b"SELECT MAX(week) FROM t WHERE date = 'may 1st'":
+        assert constraint.allows(token), constraint.text()
+        constraint.accept(token)
+    assert constraint.can_end()
+    ending = grammar.start(octets).ending()
+    assert ending is not None and len(ending) < 20
+
+
+def test_an_ending_that_does_not_fit_is_not_taken() -> None:
+    """It would use up the limit without bringing the answer to its end."""
+    landing = Landing(20, _END, exact=False)
+    assert landing.token([], 0, lambda: [65] * 30) is None
+    assert landing.token([65] * 10, 0, lambda: [66] * 5) == 66

@@ -19,6 +19,8 @@ _PART = 4  # of the tokens to spare, one part passes before the next look
 _FIRST = 8  # of the limit, one part passes before the first look where nothing can go wrong
 _GUESSES = (1, 8, _LONGEST)  # characters that may be guessed on the way, tried one after another
 _CLOSING = "\"'`)]}>\n,:;"
+_NESTED = b")]}>"
+_TWICE = 2  # the same character that closes nothing nested, in a row
 _DIGITS, _LETTERS = "0123456789", "abcdefghijklmnopqrstuvwxyz"
 _OTHERS = _DIGITS + _LETTERS + _LETTERS.upper() + " .-+_=/\\({[<|&*?!@#$%^~"
 
@@ -106,7 +108,8 @@ class Landing:
         if not (lost or due or self._taken):
             return None
         found = search()
-        if found is None:
+        room = (self._limit or _LONGEST) - len(written)
+        if found is None or len(found) >= room:
             self._miss(len(written), dead_ends)
         else:
             self._find(Ending(len(written), (*found, self._end)), lost=lost)
@@ -168,16 +171,29 @@ def _search(trial: Trial, table: TokenTable, guesses: int) -> bool:
     """Bring *trial* to its end, depth first, and tell whether that was done."""
     start, tried = len(trial.tokens), 0
     levels = [(start, guesses, _ways(trial))]
+    taken: list[bytes | list[int]] = []
     while levels and tried < _WORK and not trial.can_end():
         size, left, ways = levels[-1]
+        del taken[len(levels) - 1 :]
         trial.rollback(len(trial.tokens) - size)
         tried += 1
         way, guess = next(ways, (b"", False))
         if not way or guess > left:
             levels.pop()
-        elif _take(trial, table, way) and len(trial.tokens) - start < _LONGEST:
+        elif (
+            not _idle(way, taken)
+            and _take(trial, table, way)
+            and len(trial.tokens) - start < _LONGEST
+        ):
+            taken.append(way)
             levels.append((len(trial.tokens), left - guess, _ways(trial)))
     return trial.can_end()
+
+
+def _idle(way: bytes | list[int], taken: Sequence[bytes | list[int]]) -> bool:
+    """Tell whether *way* only repeats itself: a quote inside a text in the other quotes."""
+    nested = isinstance(way, list) or len(way) > 1 or way in _NESTED
+    return not nested and list(taken[-_TWICE:]) == [way] * _TWICE
 
 
 def _ways(trial: Trial) -> Iterator[tuple[bytes | list[int], bool]]:
