@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.journeys import Market, are_shipped
+from support.journeys import Market, missing
 from support.terminal import TMUX, Opened, Terminal, network_cut
 
 
@@ -19,7 +19,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def market(tmp_path: Path, pocket: Path) -> Market:
     """Return the market of this home: the shipped experts, or what stands in for them."""
-    found = Market(tmp_path / "market", stands_in=not are_shipped())
+    found = Market(tmp_path / "market", missing())
     found.open()
     return found
 

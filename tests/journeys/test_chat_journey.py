@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.journeys import QUESTIONS, Market
+from support.journeys import NAMES, QUESTIONS, Market
 from support.program import expert
 from support.terminal import PROGRAM, Terminal
 
@@ -14,14 +14,14 @@ RECORD = os.environ.get("EXPERT_RECORD", "")
 """A folder for what a person saw on the way, screen by screen."""
 
 
-def ask(terminal: Terminal, question: str, who: str) -> str:
+def ask(terminal: Terminal, question: str, who: str = "base") -> str:
     """Ask in the chat, and return the screen once *who* has answered."""
     terminal.act("chat.new")
     terminal.wait_for("Ask anything. The right expert answers")
     terminal.enter(question)
     terminal.wait_for(f"❯ {question[:40]}")
-    terminal.wait_for(f"● expert/{who} (" if who else "○ base")
-    return terminal.wait_for(f"expert/{who} · ↑" if who else "base · ↑")
+    terminal.wait_for("○ base" if who == "base" else f"● {who} (")
+    return terminal.wait_for(f"{who} · ↑")
 
 
 def test_from_opening_to_leaving(terminal: Terminal, market: Market, tmp_path: Path) -> None:
@@ -32,8 +32,9 @@ def test_from_opening_to_leaving(terminal: Terminal, market: Market, tmp_path: P
     terminal.enter(f"{PROGRAM} chat; echo code $?")
     terminal.on("ChatScreen")
     terminal.wait_for("· pocket ·")
-    for name in ("sql", "regex", "shell", ""):
-        ask(terminal, QUESTIONS[name], name)
+    for name in ("sql", "regex", "shell"):
+        ask(terminal, QUESTIONS[name], market.name(name))
+    ask(terminal, QUESTIONS[""])
     terminal.enter("/expert sql")
     terminal.wait_for("expert/sql answers from now on.")
     terminal.enter("And what can you do?")
@@ -62,13 +63,14 @@ def test_an_expert_is_installed_in_the_chat(terminal: Terminal, market: Market) 
     terminal.wait_for("· pocket ·")
     terminal.act("app.experts")
     terminal.on("ExpertsScreen")
-    terminal.wait_for("expert/json 0")
+    first = min(map(market.name, NAMES))
+    terminal.wait_for(f"{first} 0")
     terminal.act("experts.install")
-    terminal.wait_for("Install expert/json")
+    terminal.wait_for(f"Install {first}")
     terminal.press("Down", "Enter")
-    terminal.wait_for("expert/json is installed.")
+    terminal.wait_for(f"{first} is installed.")
     terminal.act("experts.back")
     terminal.wait_until_gone("Stronger")
-    ask(terminal, QUESTIONS["json"], "json")
+    ask(terminal, QUESTIONS[first.partition("/")[2]], first)
     terminal.act("app.quit")
     terminal.wait_for("code 0")

@@ -47,7 +47,7 @@ def test_from_a_pipe_to_an_export(cut: tuple[str, ...], market: Market, tmp_path
         return [use["name"] for use in record["experts"]]
 
     for name in ("sql", "regex", "shell"):
-        assert answered(name) == [f"expert/{name}"]
+        assert answered(name) == [market.name(name)]
     assert answered("none") == []
     assert answered("hand") == ["expert/sql"]
     (choice,) = json.loads((folder / "route.json").read_text())["choices"]

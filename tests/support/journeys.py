@@ -23,6 +23,7 @@ from support.packages import write_source
 from support.program import expert
 
 NAMES = ("json", "regex", "shell", "sql")
+GUILD = "guild"
 RANK = 32
 KEY = PrivateKey(b"journeys" * 4)
 QUESTIONS = {
@@ -42,9 +43,10 @@ def shipped(experts: Path) -> dict[str, Path]:
     return {name: paths[-1] for name, paths in found.items() if paths}
 
 
-def are_shipped(experts: Path | None = None) -> bool:
-    """Tell whether journeys go with the shipped experts, which need all four."""
-    return len(shipped(experts or Path(str(resources.data("experts"))))) == len(NAMES)
+def missing(experts: Path | None = None) -> tuple[str, ...]:
+    """Return the experts that do not ship, for which something must stand in."""
+    found = shipped(experts or Path(str(resources.data("experts"))))
+    return tuple(name for name in NAMES if name not in found)
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,12 @@ class Market:
     """Where this home gets its experts."""
 
     folder: Path
-    stands_in: bool
+    stand_ins: tuple[str, ...]
+    """The experts that others than the publisher of the shipped ones offer."""
+
+    def name(self, short: str) -> str:
+        """Return the qualified name of an expert."""
+        return f"{GUILD if short in self.stand_ins else 'expert'}/{short}"
 
     @property
     def shelf(self) -> Path:
@@ -60,18 +67,19 @@ class Market:
         return self.folder / "shelf"
 
     def open(self) -> None:
-        """Offer all four experts to the present home, if the program does not do so itself."""
+        """Offer to the present home what the program does not offer itself."""
         self.shelf.mkdir(parents=True)
-        if self.stands_in:
-            for name in NAMES:
-                self.offer(name)
-            self._join()
+        write_key_pair(KEY, self.folder / "key")
+        self._run("source", "add", "shelf", self.shelf)
+        if self.stand_ins:
+            self._run("trust", "pin", GUILD, self.folder / "key.pub")
+        for name in self.stand_ins:
+            self.offer(name)
 
     def newer(self, name: str, version: str) -> None:
         """Offer a newer version of an installed expert; its publisher's key is another one now."""
         self.offer(name, version)
-        if not self.stands_in:
-            self._join()
+        self._run("trust", "pin", self.name(name).partition("/")[0], self.folder / "key.pub")
 
     def offer(self, name: str, version: str | None = None) -> None:
         """Put an expert onto the shelf."""
@@ -79,20 +87,16 @@ class Market:
         about = tomllib.loads((own / "manifest.toml").read_text(encoding="utf-8"))
         manifest = _manifest(about, (own / "routing.txt").read_text(encoding="utf-8").splitlines())
         manifest |= {"version": version} if version else {}
+        manifest["publisher"] = self.name(name).partition("/")[0]
         label = f"{manifest['publisher']}-{name}-{manifest['version']}"
         source = write_source(
             self.folder / "sources" / label, manifest, adapter=_adapter(self.folder)
         )
         pack(source, self.shelf / f"{label}.expert", KEY)
 
-    def _join(self) -> None:
-        write_key_pair(KEY, self.folder / "key")
-        for arguments in (
-            ("trust", "pin", "expert", self.folder / "key.pub"),
-            ("source", "add", "shelf", self.shelf),
-        ):
-            done = expert(*arguments)
-            assert done.code == 0, done.message
+    def _run(self, *arguments: str | Path) -> None:
+        done = expert(*arguments)
+        assert done.code == 0, done.message
 
 
 def _manifest(about: dict[str, Any], examples: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from expert.grammar.tokens import TokenTable
 
-_WORK = 600  # ways on that are tried for one ending, with each number of guesses
+_WORK = 2000  # ways on that are tried for one ending, with each number of guesses
 _LONGEST = 1000  # tokens of an ending
 _MISSES = 6  # searches in vain after which an answer returns to its last known ending
 _LOST = 12  # dead ends in a row after which the first ending found is taken
@@ -181,7 +181,7 @@ def _search(trial: Trial, table: TokenTable, guesses: int) -> bool:
         if not way or guess > left:
             levels.pop()
         elif (
-            not _idle(way, taken)
+            (guess or not _idle(way, taken))
             and _take(trial, table, way)
             and len(trial.tokens) - start < _LONGEST
         ):
