@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from expert.bench.random_adapter import RandomAdapter, write_random_adapter
 from expert.engine.header import read_header
 from expert.market.bases import identify
 from expert.package.keys import PrivateKey, write_key_pair
-from support.packages import KEY, base, make_package, write_source
+from expert.package.pack import pack
+from expert_converters.kinds import AdapterJob, convert_adapter
+from support.packages import KEY, base, draft, make_package, write_source
 from support.program import expert
 
 SURE = ("-y", "--trust", KEY.public.fingerprint)
@@ -77,6 +81,34 @@ def test_an_installed_expert_answers(
     half = ask("-e", "acme/sql@^1:0.5")
     assert half["text"] == ask("-e", f"{file}:0.5")["text"]
     assert half["experts"][0]["scale"] == 0.5
+
+
+def test_an_expert_that_is_a_soft_prompt(tmp_path: Path, pocket: Path) -> None:
+    """It acts as its file does; one that is an adapter as well is refused, and says so."""
+    folder = tmp_path / "peft"
+    folder.mkdir()
+    config = {"peft_type": "PROMPT_TUNING", "task_type": "CAUSAL_LM", "num_virtual_tokens": 4}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    rows = np.random.default_rng(3).normal(0, 9, (4, 256)).astype(np.float32)
+    save_file({"prompt_embeddings": rows}, folder / "adapter_model.safetensors")
+    file = convert_adapter(AdapterJob(folder, pocket, tmp_path / "soft.gguf")).path
+    soft = {"soft_prompt": "soft.gguf", "file": None, "rank": None, "alpha": None}
+    for name, entry in (("soft", soft), ("both", {"soft_prompt": "soft.gguf"})):
+        mine = base("pocket", **entry) | {"identity": msgspec.to_builtins(identify(pocket))}
+        source = write_source(tmp_path / name, draft(name=name, bases=[mine]))
+        (source / "soft.gguf").write_bytes(file.read_bytes())
+        if name == "both":
+            adapter = RandomAdapter(32, 5)
+            write_random_adapter(read_header(pocket), adapter, source / "adapter.gguf")
+        package = tmp_path / f"{name}.expert"
+        pack(source, package, KEY)
+        done = expert("install", package, *SURE, "-m", pocket)
+        assert done.code == 0, done.message
+    by_name = ask("-e", "soft")
+    assert by_name["text"] == ask("-e", file)["text"] != ask("-e", "none")["text"]
+    assert by_name["experts"][0]["name"] == "acme/soft"
+    refused = expert("ask", "-e", "both", "Hi")
+    assert (refused.code, "an adapter and a soft prompt" in refused.message) == (2, True)
 
 
 def test_versions_stand_side_by_side(add: Callable[..., str]) -> None:

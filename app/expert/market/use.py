@@ -34,7 +34,8 @@ class ReadyExpert:
 def use_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpert:
     """Return an installed expert to be attached, and keep it until this process ends.
 
-    A packed adapter comes expanded, in a file of the cache folder.
+    Its *adapter* is what acts: a LoRA, or the soft prompt of an expert that is only that. A packed
+    adapter comes expanded, in a file of the cache folder.
 
     Raises:
         UsageError: it has nothing that can be attached.
@@ -47,15 +48,25 @@ def use_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpert
         found = ready_expert(market, found.label, identity)
     except ResourceError:
         pass  # A store that cannot be written loses nothing either.
-    adapter = found.base.adapter
-    if found.adapter is None or adapter.format == "peft":
-        kind = "a soft prompt" if adapter.file is None else "an adapter in PEFT's form"
+    return replace(found, adapter=attachable(_acting(found)))
+
+
+def _acting(found: ReadyExpert) -> Path:
+    """Return the one file that acts on the base."""
+    problem = ""
+    if found.adapter is not None and found.base.adapter.format == "peft":
+        problem = "it is an adapter in PEFT's form, and only GGUF adapters can be"
+    elif found.adapter is not None and found.soft_prompt is not None:
+        problem = "it is an adapter and a soft prompt, and an expert can be only one of them"
+    if problem:
         raise UsageError(
             f"{found.label} cannot be attached.",
-            f"For {found.base.name} it is {kind}, and only GGUF adapters can be.",
-            "Ask its publisher for one; `expert convert adapter` makes them.",
+            f"For {found.base.name} {problem}.",
+            "Ask its publisher for one that can; `expert convert adapter` makes adapters.",
         )
-    return replace(found, adapter=attachable(found.adapter))
+    file = found.adapter or found.soft_prompt
+    assert file is not None  # a manifest has one of them, or it is refused
+    return file
 
 
 def ready_expert(market: Market, name: str, identity: BaseIdentity) -> ReadyExpert:
