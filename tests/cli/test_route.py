@@ -8,7 +8,8 @@ import pytest
 from support.program import expert
 
 DATA = Path(__file__).parents[1] / "data" / "routing"
-EXPERTS = ("--experts", DATA / "experts")
+RECIPES = Path(__file__).parents[2] / "experts"
+EXPERTS = ("--experts", RECIPES, "--experts", DATA / "experts")
 
 
 def test_route_tells_who_and_why() -> None:
