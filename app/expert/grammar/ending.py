@@ -108,8 +108,8 @@ class Landing:
         if not (lost or due or self._taken):
             return None
         found = search()
-        room = (self._limit or _LONGEST) - len(written)
-        if found is None or len(found) >= room:
+        room = 0 if self._limit is None else self._limit - len(written)
+        if found is None or 0 < room <= len(found):  # one that does not fit helps nobody
             self._miss(len(written), dead_ends)
         else:
             self._find(Ending(len(written), (*found, self._end)), lost=lost)
@@ -118,7 +118,8 @@ class Landing:
     def _find(self, ending: Ending, *, lost: bool) -> None:
         self._known.append(ending)
         spare = (self._limit or 0) - ending.start - len(ending.tokens) - self._reserve
-        self._taken = ending if lost or (self._limit and spare <= 0) else None
+        late = self._limit is not None and spare <= 0
+        self._taken = ending if lost or late else None
         self._look = ending.start + max(1, spare // _PART)
 
     def _miss(self, place: int, dead_ends: int) -> None:

@@ -24,7 +24,6 @@ class Sidebar(Vertical):
 
     DEFAULT_CSS = """
     Sidebar { width: 32; background: $panel; padding: 0 1; display: none; }
-    Sidebar.-shown { display: block; }
     Sidebar OptionList { height: 1fr; border: none; background: transparent; padding: 0; }
     Sidebar OptionList:focus { border: none; }
     Sidebar Input { border: tall $border-blurred; }
@@ -60,17 +59,17 @@ class Sidebar(Vertical):
     @property
     def shown(self) -> bool:
         """Whether it is on the screen."""
-        return self.has_class("-shown")
+        return self.display
 
     def show(self, widget: str) -> None:
         """Come up, with the focus on the list (`#talks`) or on the box (`#search`)."""
-        self.add_class("-shown")
+        self.display = True  # at once, so that what is typed next already goes there
+        self.screen.set_focus(self.query_one(widget))
         self.fill()
-        self.query_one(widget).focus()
 
     def hide(self) -> None:
         """Go away."""
-        self.remove_class("-shown")
+        self.display = False
 
     @on(Input.Changed, "#search")
     def fill(self) -> None:
