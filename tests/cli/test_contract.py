@@ -219,7 +219,7 @@ def test_ctrl_c_still_prints_the_json(slow_model: Path) -> None:
 
 def test_the_time_limit_keeps_what_came(slow_model: Path) -> None:
     """124, the beginning of the answer on stdout, and it is recorded as cut short."""
-    done = expert("ask", "-m", slow_model, "--timeout", "6", *LONG, "Hello")
+    done = expert("ask", "-m", slow_model, "--timeout", "1.5", *LONG, "Hello")
     assert done.code == 124
     turns = recorded()
     if turns:  # else the model was still loading, on a busy machine
