@@ -58,7 +58,9 @@ def on_terminal(answer: str, *arguments: str | Path) -> Outcome:
 
 def test_the_whole_journey(shelf: Path) -> None:
     """Search, show, install, list, update, go back, pin, verify, remove and clean up."""
-    assert [hit["name"] for hit in json.loads(expert("search", "--json").out)] == ["json", "tools"]
+    hits = json.loads(expert("search", "--json").out)
+    assert [hit["name"] for hit in hits if hit["source"] == "shelf"] == ["json", "tools"]
+    assert {"sql"} <= {hit["name"] for hit in hits if hit["source"] == "shipped"}
     assert "acme/json" in expert("search", "json").text
     shown = expert("show", "json").text
     assert FINGERPRINT in shown

@@ -61,11 +61,11 @@ def test_all_faults_together(endpoint: Endpoint, make_plan: MakePlan, tmp_path: 
 def test_retry_after_is_honoured(endpoint: Endpoint, make_plan: MakePlan, tmp_path: Path) -> None:
     """No request at all is sent before the time the server names."""
     endpoint.faults = ["", "wait 1.5"]
-    make(read_plan(make_plan()), order(tmp_path / "rows.jsonl", 60))
+    make(read_plan(make_plan()), order(tmp_path / "rows.jsonl", 200))
     later = [seen.at for seen in endpoint.seen[2:]]
     refused = endpoint.seen[1].at
     under_way = sum(at < refused + 1.4 for at in later)
-    assert under_way <= 3  # those that had begun beside it
+    assert under_way <= 6 < len(later)  # begun beside it, or before its answer had come
     assert max(later) >= refused + 1.5
 
 
