@@ -66,6 +66,7 @@ class Sidebar(Vertical):
         self.display = True  # at once, so that what is typed next already goes there
         self.screen.set_focus(self.query_one(widget))
         self.fill()
+        self.query_one(widget).focus()  # once more, when everything asked before is done
 
     def hide(self) -> None:
         """Go away."""
