@@ -108,7 +108,7 @@ def test_shipped_manifests_say_everything(name: str) -> None:
     card = (EXPERTS / name / "README.md").read_text(encoding="utf-8")
     assert about["publisher"] == "expert" and about["sampling"]["temperature"] == 0
     assert about["grammar"]["format"] in ("gbnf", "json-schema", "sql")
-    assert len(about["capabilities"]) >= 2 and len(about["keywords"]) >= 5
+    assert len(about["capabilities"]) >= 2 and len(about["routing"]["keywords"]) >= 5
     assert about["summary"] in card and about["description"].strip() in card
     for limitation in about["limitations"]:
         for part in ("description", "example", "workaround"):
