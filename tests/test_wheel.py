@@ -38,4 +38,6 @@ def test_nothing_else_is(names: set[str]) -> None:
         "expert",
         "expert_converters",
     }
-    assert not [name for name in names if "__pycache__" in name or Path(name).stem.startswith("test")]
+    assert not [
+        name for name in names if "__pycache__" in name or Path(name).stem.startswith("test")
+    ]
