@@ -155,7 +155,7 @@ def test_a_negation(router: Router) -> None:
 def test_parameters(router: Router) -> None:
     """An expert's manifest states them; without an expert the task does."""
     sql = router.route(RouteRequest("SQL query for all users")).parameters
-    assert (sql.temperature, sql.max_tokens) == (0.0, 256)
+    assert (sql.temperature, sql.max_tokens) == (0.0, 160)
     assert router.route(RouteRequest("write a poem about snow")).parameters.temperature == 0.8
     plain = router.route(RouteRequest("what is the capital of Peru")).parameters
     assert plain == Parameters()

@@ -89,6 +89,7 @@ def _of_recipe(path: Path) -> Candidate:
         for name in ("keywords", "excludes"):
             about[name] = _harmless(about.get("routing", {}).get(name, ()))
         examples = (line.replace("\\n", "\n") for line in lines if line.strip())
+        about["parameters"] = about.get("sampling", {})
         known = {**about, "id": about["name"], "examples": _harmless(examples)}
         return msgspec.convert(known, Candidate)
     except (OSError, KeyError, TypeError, ValueError) as error:
