@@ -2,15 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from expert.errors import ContractError, UsageError
-from expert.grammar.constraint import Check, CompiledGrammar
+from expert.grammar.constraint import CompiledGrammar
 from expert.grammar.tokens import TokenTable
 from grammar.vocabularies import accepts, allowed, generate
+from support.checks import Sum
 
 OBJECT = CompiledGrammar('start: %json {"type": "object"}')
 LETTERS = CompiledGrammar("start: /[a-z]{1,8}/")
@@ -112,27 +111,6 @@ def test_a_vocabulary_without_an_end_is_refused() -> None:
     """An answer that cannot end must not begin."""
     with pytest.raises(UsageError, match="ends an answer"):
         TokenTable([b"a"], control=[], ends=[], encode=lambda _: [0])
-
-
-@dataclass(frozen=True)
-class Sum:
-    """Digits whose sum must be *total*: what no small grammar says."""
-
-    total: int
-    used: int = 0
-
-    def push(self, data: bytes) -> Check | None:
-        used = self.used + sum(byte - ord("0") for byte in data)
-        return Sum(self.total, used) if used <= self.total else None
-
-    def complete(self) -> bool:
-        return self.used == self.total
-
-    def suggestions(self) -> Iterator[bytes]:
-        return iter(())
-
-    def anchors(self) -> tuple[int, ...]:
-        return ()
 
 
 def test_a_check_refuses_what_the_grammar_allows(table: TokenTable) -> None:

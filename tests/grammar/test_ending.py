@@ -1,8 +1,6 @@
 """Answers that come to their end within a limit, whatever is written before."""
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from expert.grammar.sql.engine import compile_sql
 from expert.grammar.sql.read import read_text
 from expert.grammar.tokens import TokenTable
 from grammar.vocabularies import allowed
+from support.checks import Sum
 
 _WRITTEN = [*b'etaoin shrdlu"",,::{}[]0123456789truefalsenull-.()\n']
 _END = 256
@@ -115,27 +114,6 @@ def test_no_token_is_asked_twice_for_its_ending(octets: TokenTable) -> None:
         assert held.allows(token)
         held.accept(token)
     assert 0 < looks <= 12
-
-
-@dataclass(frozen=True)
-class Sum:
-    """Digits whose sum must be *total*: what no small grammar says."""
-
-    total: int
-    used: int = 0
-
-    def push(self, data: bytes) -> Check | None:
-        used = self.used + sum(byte - ord("0") for byte in data)
-        return Sum(self.total, used) if used <= self.total else None
-
-    def complete(self) -> bool:
-        return self.used == self.total
-
-    def suggestions(self) -> Iterator[bytes]:
-        return iter(())
-
-    def anchors(self) -> tuple[int, ...]:
-        return ()
 
 
 def test_an_ending_is_found_without_any_guide(octets: TokenTable) -> None:
