@@ -186,12 +186,20 @@ def test_a_store_that_cannot_be_written_can_be_used(
 
 
 def test_what_cannot_be_attached_is_said(add: Any, tiny_path: Path) -> None:
-    """A soft prompt alone is no adapter."""
+    """An expert that is an adapter and a soft prompt at once has no single thing to attach."""
+    mine = base(soft_prompt="soft.gguf")
+    mine["identity"] = msgspec.to_builtins(identify(tiny_path))
+    add(bases=[mine])
+    with pytest.raises(UsageError, match="only one of them"):
+        one("sql", tiny_path)
+
+
+def test_a_soft_prompt_alone_is_what_is_attached(add: Any, tiny_path: Path) -> None:
+    """It has no adapter file, and is chosen by its name all the same."""
     mine = base(file=None, rank=None, alpha=None, soft_prompt="soft.gguf")
     mine["identity"] = msgspec.to_builtins(identify(tiny_path))
     add(bases=[mine])
-    with pytest.raises(UsageError, match="soft prompt"):
-        one("sql", tiny_path)
+    assert one("sql", tiny_path).adapter.is_file()
 
 
 # Filling in a request -------------------------------------------------------------------------

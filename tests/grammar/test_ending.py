@@ -130,6 +130,23 @@ def test_the_search_for_what_does_not_exist_ends(octets: TokenTable) -> None:
     assert CompiledGrammar("start: /[0-2]{9}/", Sum(25)).start(octets).ending() is None
 
 
+def test_the_end_is_asked_for_only_where_the_answer_has_moved(octets: TokenTable) -> None:
+    """A costly check judges each place once, not once for each way that fails there."""
+    judged: list[int] = []
+
+    class Slow(Sum):
+        def push(self, data: bytes) -> Check | None:
+            return Slow(self.total, self.used + data[0])
+
+        def complete(self) -> bool:
+            judged.append(self.used)
+            return False
+
+    assert CompiledGrammar("start: /[0-2]{1,3}/", Slow(25)).start(octets).ending() is None
+    places, searches = 3 + 9 + 27, 3
+    assert places <= len(judged) <= places * searches
+
+
 def test_an_ending_is_followed_while_the_answer_is_on_its_way() -> None:
     """It names the next token; what has left the way has none, nor has what is before it."""
     ending = Ending(2, (5, 6, _END))

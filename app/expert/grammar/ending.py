@@ -170,10 +170,12 @@ def find_ending(trial: Trial, table: TokenTable) -> list[int] | None:
 
 def _search(trial: Trial, table: TokenTable, guesses: int) -> bool:
     """Bring *trial* to its end, depth first, and tell whether that was done."""
+    if trial.can_end():
+        return True
     start, tried = len(trial.tokens), 0
     levels = [(start, guesses, _ways(trial))]
     taken: list[bytes | list[int]] = []
-    while levels and tried < _WORK and not trial.can_end():
+    while levels and tried < _WORK:
         size, left, ways = levels[-1]
         del taken[len(levels) - 1 :]
         trial.rollback(len(trial.tokens) - size)
@@ -186,9 +188,11 @@ def _search(trial: Trial, table: TokenTable, guesses: int) -> bool:
             and _take(trial, table, way)
             and len(trial.tokens) - start < _LONGEST
         ):
+            if trial.can_end():
+                return True
             taken.append(way)
             levels.append((len(trial.tokens), left - guess, _ways(trial)))
-    return trial.can_end()
+    return False
 
 
 def _idle(way: bytes | list[int], taken: Sequence[bytes | list[int]]) -> bool:
