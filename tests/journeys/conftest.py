@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from router.conftest import minilm as minilm
+from router.conftest import minilm_checkpoint as minilm_checkpoint
 from support.journeys import Market, missing
 from support.terminal import TMUX, Opened, Terminal, network_cut
 

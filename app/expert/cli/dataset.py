@@ -62,6 +62,10 @@ def build_parser() -> argparse.ArgumentParser:
     readers = (stats, validate, dedupe, split, convert, difficulty, diversity)
     for action in readers:
         _add_source(action)
+        if action is not validate:  # which is there to say what is bad
+            action.add_argument(
+                "--skip-bad", action="store_true", help="leave bad rows out, and say which"
+            )
     for action in (dedupe, convert, split):
         _add_output(action, required=True)
     for action in (validate, difficulty, diversity):
@@ -83,7 +87,6 @@ def _add_source(target: argparse.ArgumentParser) -> None:
     target.add_argument("--split", metavar="NAME", default="", dest="part_of", help="of a folder")
     target.add_argument("--encoding", metavar="NAME", default="utf-8", help="default: utf-8")
     target.add_argument("--delimiter", metavar="C", default="", help="of CSV (default: a comma)")
-    target.add_argument("--skip-bad", action="store_true", help="leave bad rows out, and say which")
     options.add_json(target)
 
 
