@@ -13,7 +13,14 @@ from expert.market.bases import identify
 from expert.market.health import collect
 from expert.market.market import user_market
 from expert.market.remove import uninstall
-from expert.types import ExpertChoice, ExpertProfile, ExpertUse, Message, Request
+from expert.types import (
+    ExpertChoice,
+    ExpertProfile,
+    ExpertUse,
+    Message,
+    Parameters,
+    Request,
+)
 from expert_converters.lora import LoraJob, convert_lora
 from support.checkpoints import AdapterShape, Qwen3Shape, peft_adapter
 from support.markets import install_for
@@ -85,9 +92,10 @@ def test_what_it_brings_along(add: Any, tiny_path: Path) -> None:
     )
     profile = one("sql", tiny_path).profile
     assert profile is not None
-    assert (profile.system_prompt, profile.temperature) == ("You write SQL.", 0.2)
-    assert (profile.top_k, profile.max_tokens, profile.stop) == (20, 99, (";",))
-    assert (profile.top_p, profile.grammar_format) == (None, "gbnf")
+    assert (profile.system_prompt, profile.parameters.temperature) == ("You write SQL.", 0.2)
+    stated = profile.parameters
+    assert (stated.top_k, stated.max_tokens, stated.stop) == (20, 99, (";",))
+    assert (stated.top_p, profile.grammar_format) == (None, "gbnf")
     assert profile.grammar is not None
     assert profile.grammar.read_bytes().startswith(b"contents of sql.gbnf")
 
@@ -205,9 +213,10 @@ def test_a_soft_prompt_alone_is_what_is_attached(add: Any, tiny_path: Path) -> N
 # Filling in a request -------------------------------------------------------------------------
 
 
-def profiled(**values: Any) -> ExpertChoice:
+def profiled(system_prompt: str | None = None, **stated: Any) -> ExpertChoice:
     """Return a choice with a profile."""
-    return ExpertChoice(Path("a"), 1.0, ExpertProfile("acme/a", "1.0.0", "id", **values))
+    profile = ExpertProfile("acme/a", "1.0.0", "id", system_prompt, parameters=Parameters(**stated))
+    return ExpertChoice(Path("a"), 1.0, profile)
 
 
 def test_a_request_is_filled_in_from_its_experts() -> None:

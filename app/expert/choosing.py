@@ -64,7 +64,7 @@ def with_profiles(request: Request, experts: Sequence[ExpertChoice]) -> Request:
     for name in _SAMPLING:
         if getattr(request, name) is None:
             changes[name] = first_wish(experts, name)
-    stops = (*request.stop, *(text for one in profiles for text in one.stop))
+    stops = (*request.stop, *(text for one in profiles for text in one.parameters.stop))
     changes["stop"] = tuple(dict.fromkeys(stops))
     prompts = [one.system_prompt for one in profiles if one.system_prompt is not None]
     if prompts and not any(message.role == "system" for message in request.messages):
@@ -74,7 +74,8 @@ def with_profiles(request: Request, experts: Sequence[ExpertChoice]) -> Request:
 
 def first_wish(experts: Sequence[ExpertChoice], name: str) -> float | None:
     """Return what the first expert that says something about the value *name* says."""
-    values = (getattr(choice.profile, name, None) for choice in experts)
+    stated = (choice.profile.parameters for choice in experts if choice.profile is not None)
+    values = (getattr(parameters, name) for parameters in stated)
     return next((value for value in values if value is not None), None)
 
 
@@ -115,8 +116,7 @@ def _installed(name: str, model: str | Path) -> "ReadyExpert":
 
 
 def _profile(ready: "ReadyExpert") -> ExpertProfile:
-    manifest, sampling = ready.manifest, ready.manifest.sampling
-    values = {name: getattr(sampling, name, None) for name in (*_SAMPLING, "max_tokens")}
+    manifest = ready.manifest
     return ExpertProfile(
         manifest.qualified_name,
         manifest.version,
@@ -124,6 +124,5 @@ def _profile(ready: "ReadyExpert") -> ExpertProfile:
         manifest.system_prompt,
         manifest.grammar.format if manifest.grammar is not None else None,
         ready.grammar,
-        stop=sampling.stop if sampling is not None else (),
-        **values,
+        manifest.parameters,
     )

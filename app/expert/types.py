@@ -46,6 +46,19 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameters:
+    """How to generate for an expert or a task; None leaves a value to whoever is asked next."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ExpertProfile:
     """What an installed expert brings along besides its adapter; None leaves a choice open."""
 
@@ -59,13 +72,7 @@ class ExpertProfile:
     """The form of every answer; None: any text."""
     grammar: Path | None = None
     """Absent for `sql`, whose grammar is made from the schema in the prompt."""
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    repeat_penalty: float | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
+    parameters: Parameters = Parameters()
 
 
 @dataclass(frozen=True, slots=True)

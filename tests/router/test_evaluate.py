@@ -11,8 +11,9 @@ from expert.router.evaluate import Decision, decide, report, wilson
 from expert.router.fit import fit
 from expert.router.labelled import Labelled, bucket, load_labelled
 from expert.router.router import Router
-from expert.router.types import Candidate, Choice, Parameters, Route
+from expert.router.types import Candidate, Choice, Route
 from expert.router.weights import fitted
+from expert.types import Parameters
 
 
 def decision(wanted: tuple[str, ...], chosen: tuple[str, ...]) -> Decision:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from expert.router.router import THRESHOLD, TOGETHER, Router
-from expert.router.types import Candidate, Parameters, Route, RouteRequest
+from expert.router.types import Candidate, Route, RouteRequest
 from expert.router.weights import Platt, Weights
-from expert.types import Attachment
+from expert.types import Attachment, Parameters
 
 
 def names(route: Route) -> set[str]:

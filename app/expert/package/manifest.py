@@ -7,7 +7,9 @@ later changes no older manifest, nor its hash.
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
+
+from expert.types import Parameters
 
 SCHEMA = 1
 """The version of this format; a reader refuses a higher one."""
@@ -216,6 +218,11 @@ class Manifest(Part, frozen=True, kw_only=True):
     """Every file of the package, in order; written when it is packed."""
     extra: dict[Line, Any] = {}
     """Anything else; nothing in Expert depends on it."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """How to generate where the user does not say."""
+        return Parameters(**structs.asdict(self.sampling)) if self.sampling else Parameters()
 
     @property
     def qualified_name(self) -> str:

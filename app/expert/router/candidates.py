@@ -14,7 +14,7 @@ import msgspec
 from expert.errors import NotFoundError, VerificationError
 from expert.package.manifest import BaseIdentity, Manifest
 from expert.package.text import inert
-from expert.router.types import Candidate, Parameters
+from expert.router.types import Candidate
 
 if TYPE_CHECKING:
     from expert.market.market import Market
@@ -28,7 +28,7 @@ def candidate(manifest: Manifest, id: str | None = None) -> Candidate:
 
     Texts that could act on a terminal are left out, though a checked manifest has none.
     """
-    routing, sampling = manifest.routing, manifest.sampling
+    routing = manifest.routing
     about = (manifest.summary, manifest.description or "")
     return Candidate(
         id=id or manifest.label,
@@ -40,7 +40,7 @@ def candidate(manifest: Manifest, id: str | None = None) -> Candidate:
         capabilities=manifest.capabilities,
         conflicts=tuple(manifest.conflicts),
         priority=_priority(manifest),
-        parameters=Parameters(**msgspec.structs.asdict(sampling)) if sampling else Parameters(),
+        parameters=manifest.parameters,
     )
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import fields, replace
 
-from expert.router.types import Parameters, Task
+from expert.router.types import Task
+from expert.types import Parameters
 
 EXACT = Parameters(temperature=0.0)
 """Where one answer is right: code, commands, data."""

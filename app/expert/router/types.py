@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from expert.types import Attachment
+from expert.types import Attachment, Parameters
 
 Task: TypeAlias = Literal[
     "chat", "creative", "discuss", "translate", "summarise", "rewrite", "fix", "convert",
@@ -21,19 +21,6 @@ class RouteRequest:
     """The expert (its name) that answered the turn before, if one did."""
     limit: int = 3
     """Most experts that may answer together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """How to generate for this task; None leaves a value to the model's own recommendation."""
-
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    repeat_penalty: float | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
