@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
-from expert.cli import VERBS
+from expert.cli import MODULES, VERBS
 
 HEAD = "# Commands\n\nWritten from `--help` by `docs/write_commands.py`.\n"
 
@@ -20,7 +21,11 @@ def help_of(*words: str) -> str:
 
 def main() -> None:
     """Collect the help of every command."""
-    parts = [HEAD, help_of()] + [f"## expert {verb}\n\n{help_of(verb)}" for verb in VERBS]
+    parts = [HEAD, help_of()]
+    for verb in VERBS:
+        forms = getattr(import_module(f"expert.cli.{MODULES.get(verb, verb)}"), "ALSO", {})
+        for words in ((verb,), *((verb, form) for form in forms)):
+            parts.append(f"## expert {' '.join(words)}\n\n{help_of(*words)}")
     text = "\n".join(parts)
     if "--print" in sys.argv:
         print(text, end="")

@@ -164,8 +164,8 @@ _expert() {
             words='-h --help -m --model --json' files=1 names=1
             values='-m=@models --model=@models' ;;
         'bundle install')
-            words='-h --help -y --yes --trust --any-base -m --model --json' files=1 names=
-            values='--trust=@any -m=@models --model=@models' ;;
+            words='-h --help -y --yes --trust --json' files=1 names=
+            values='--trust=@any' ;;
         'bundle '*)
             words='create install -h --help --debug' files= names=
             values='' ;;
@@ -244,14 +244,23 @@ _expert() {
         'publish '*)
             words='-h --help --debug --json' files=1 names=
             values='' ;;
-        'train '*)
+        'train dpo')
             words='-h --help --debug --data --out --base --minutes --tokens --resume --sweep --device --rows --other -k --sign --into --json' files= names=
+            values='--data=@any --out=@any --base=@any --minutes=@any --tokens=@any --sweep=@any --device=auto,cpu,cuda --rows=@any --other=@files -k=@files --sign=@files --into=@any' ;;
+        'train distill')
+            words='-h --help --debug --data --out --base --minutes --tokens --resume --sweep --device --rows --other -k --sign --into --json --teacher --level --teacher-model --max-tokens --parallel --key-from' files= names=
+            values='--data=@any --out=@any --base=@any --minutes=@any --tokens=@any --sweep=@any --device=auto,cpu,cuda --rows=@any --other=@files -k=@files --sign=@files --into=@any --teacher=@any --level=sequence,logits --teacher-model=@any --max-tokens=@any --parallel=@any --key-from=@any' ;;
+        'train all')
+            words='-h --help --debug --data -k --key --only --pocket --experts --out --base --minutes --tokens --resume --dry-run --keep-all --rows --device --json' files= names=
+            values='--data=@any -k=@files --key=@files --only=@any --pocket=@any --experts=@any --out=@any --base=@any --minutes=@any --tokens=@any --rows=@any --device=auto,cpu,cuda' ;;
+        'train '*)
+            words='dpo distill all -h --help --debug --data --out --base --minutes --tokens --resume --sweep --device --rows --other -k --sign --into --json' files= names=
             values='--data=@any --out=@any --base=@any --minutes=@any --tokens=@any --sweep=@any --device=auto,cpu,cuda --rows=@any --other=@files -k=@files --sign=@files --into=@any' ;;
         'dataset stats')
             words='-h --help --tokens -m --model --form --map --split --encoding --delimiter --skip-bad --json' files= names=
             values='-m=@models --model=@models --form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any' ;;
         'dataset validate')
-            words='-h --help --task --schema --databases --longest --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files= names=
+            words='-h --help --task --schema --databases --longest --form --map --split --encoding --delimiter --json -o --output --force' files= names=
             values='--task=sql,json,shell,regex --schema=@files --databases=@any --longest=@any --form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any -o=@files --output=@files' ;;
         'dataset dedupe')
             words='-h --help --exact --near --by --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files= names=
@@ -277,8 +286,20 @@ _expert() {
         'eval '*)
             words='-h --help --debug --data --recipe --rows --other --shots --into -m --model --json' files= names=
             values='--data=@any --recipe=@any --rows=@any --other=@files --shots=@any --into=@any -m=@models --model=@models' ;;
+        'bench experts')
+            words='-h --help --debug --history --json' files=1 names=
+            values='--history=@any' ;;
+        'bench package')
+            words='-h --help --debug --rank --repeat --json' files=1 names=
+            values='--rank=@any --repeat=@any' ;;
+        'bench grammar')
+            words='-h --help --debug --tokens --repeat --threads --json' files=1 names=
+            values='--tokens=@any --repeat=@any --threads=@any' ;;
+        'bench compress')
+            words='-h --help --debug --budget --calibration --data --recipe --rows --repeat -m --model --json' files= names=
+            values='--budget=@any --calibration=@any --data=@any --recipe=@any --rows=@any --repeat=@any -m=@models --model=@models' ;;
         'bench '*)
-            words='-h --help --debug --prompt --decode --repeat --threads --gpu-layers --json' files=1 names=
+            words='experts package grammar compress -h --help --debug --prompt --decode --repeat --threads --gpu-layers --json' files=1 names=
             values='--prompt=@any --decode=@any --repeat=@any --threads=@any --gpu-layers=@any' ;;
         'config list')
             words='-h --help --json' files= names=

@@ -120,6 +120,9 @@ def test_every_flag_of_every_command_is_offered(script: Path) -> None:
         if command.actions:
             names = {action.name for action in command.actions}
             assert names <= complete(script, "expert", command.name, "")
+        for action in command.actions:
+            flags = {flag for option in action.options for flag in option.flags}
+            assert complete(script, "expert", *action.words, "-") == flags
 
 
 def test_a_press_of_tab_costs_little(script: Path) -> None:

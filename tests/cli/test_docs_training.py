@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from expert.cli import main
+from expert.dataset.reading import Source, read_rows
+from expert.package.container import inspect
 from expert.package.keys import PrivateKey, write_key_pair
 from expert.train.adapter.recipe import read_recipe
 from support.checkpoints import Qwen3Shape, qwen3_checkpoint
@@ -19,7 +24,10 @@ from support.tiny_training import tiny_recipe
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    (expert train .+)$", TEXT, re.MULTILINE)
-SETTINGS = re.findall(r"^```toml\n(.+?)^```", TEXT, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```toml\n(.+?)^```", TEXT, re.MULTILINE | re.DOTALL)
+SETTINGS = [block for block in BLOCKS if not block.startswith("# ")]
+FILES = {block.split()[1]: block for block in BLOCKS if block.startswith("# ")}
+STEPS = re.findall(r"^\$ (.+)$", TEXT, re.MULTILINE)
 MARKS = "<!-- FIGURES -->\n<!-- /FIGURES -->\n<!-- RESULTS -->\n<!-- /RESULTS -->\n"
 
 
@@ -66,6 +74,42 @@ def test_every_example_runs(command: str, place: Path, tiny_path: Path, pocket: 
     with teacher_server(lambda text: "a song") as server:
         words = [server.url if "://" in word else word for word in words]
         assert main([*words, "--tokens", "600", "--rows", "0", "--device", "cpu"]) == 0
+
+
+SHORT = {
+    "expert train": "--base {base} --device cpu --tokens 45000 --rows 6",
+    "expert eval": "-m {base} --rows 6 --shots 1 --json",
+}
+"""What makes an example quick: a tiny base, a moment of training, a few rows."""
+
+
+@pytest.mark.slow
+def test_rows_of_ones_own_become_an_expert(tiny_path: Path, tmp_path: Path) -> None:
+    """From a table to a measured package, through the real program, as the page writes it."""
+    folder = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    assert len(STEPS) == 7
+    for step in STEPS:
+        more = [text for words, text in SHORT.items() if step.startswith(words)]
+        done = subprocess.run(
+            ["bash", "-c", " ".join([step, *more]).format(base=tiny_path)], cwd=tmp_path,
+            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200,
+        )  # fmt: skip
+        assert done.returncode == 0, (step, done.stderr)
+        for name, text in FILES.items():
+            (tmp_path / name).write_text(text, encoding="utf-8")
+    scores = json.loads(done.stdout)
+    assert [score["condition"] for score in scores] == ["base", "base, few-shot", "expert"]
+    assert {score["task"] for score in scores} == {"lines"} and scores[0]["rows"] == 6
+    heldout = {row.prompt for row in read_rows(Source(tmp_path / "lines/parts/test.jsonl.zst"))}
+    asked = {wrong["prompt"] for score in scores for wrong in score["wrong"]}
+    assert asked and asked <= heldout
+    (package,) = (tmp_path / "run").glob("*.expert")
+    (figure,) = inspect(package).manifest.evaluation
+    assert (figure.metric, figure.dataset, figure.samples) == ("structure", "lines", 6)
+    log = (tmp_path / "run/log.jsonl").read_text(encoding="utf-8").splitlines()
+    losses = [json.loads(line)["loss"] for line in log]
+    assert losses[-1]["lines"] < losses[0]["lines"]
 
 
 def test_the_settings_are_read(place: Path) -> None:

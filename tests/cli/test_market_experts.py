@@ -254,7 +254,8 @@ def test_publish_lock_and_bundle(
     made = expert("bundle", "create", bundle, "tools", "-m", tiny_path, "--json")
     assert len(json.loads(made.out)["members"]) == 3
     monkeypatch.setenv("EXPERT_HOME", str(tmp_path / "there"))
-    done = expert("bundle", "install", bundle, *SURE)
+    trust = ("-y", "--trust", FINGERPRINT)
+    done = expert("bundle", "install", bundle, *trust)
     assert done.code == 0, done.message
     assert (tmp_path / "there" / "data" / "models" / tiny_path.name).is_file()
     assert expert("source", "add", "shelf", shelf).code == 0
@@ -262,7 +263,7 @@ def test_publish_lock_and_bundle(
     assert json.loads(locked.out)["installed"] == ["acme/extra@1.0.0"]
     assert expert("list", "--lock").text == lock.read_text()
     assert expert("install", "--lock", tmp_path / "none", *SURE).code == 3
-    assert expert("bundle", "install", tmp_path / "none", *SURE).code == 3
+    assert expert("bundle", "install", tmp_path / "none", *trust).code == 3
 
 
 def test_progress_and_words_stay_off_a_pipe(shelf: Path) -> None:

@@ -160,6 +160,7 @@ FAULTS = [
     ("base", 3, "no model"),
     ("resume", 5, "no checkpoint"),
     ("key", 3, "key"),
+    ("other", 3, "none.expert"),
 ]
 
 
@@ -180,9 +181,10 @@ def test_faults_are_told_before_the_first_step(
         write_songs(data, broken=True)
     if fault == "no file":
         file.unlink()
-    more += {"base": ["--base", "nothing"], "resume": ["--resume"], "key": ["--sign", "none"]}.get(
-        fault, []
-    )
+    more += {
+        "base": ["--base", "nothing"], "resume": ["--resume"], "key": ["--sign", "none"],
+        "other": ["--other", "none.expert"],
+    }.get(fault, [])  # fmt: skip
     done = train(recipe, data, tmp_path / "run", *more)
     assert done.code == code, done.message
     assert said in done.message and "Traceback" not in done.message

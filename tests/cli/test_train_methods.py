@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,12 @@ def test_a_teacher_at_an_address(
     place: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its answers are learnt; a second run asks nothing again."""
-    with teacher_server(lambda text: "a song") as server:
+
+    def reply(_: str) -> str:
+        time.sleep(0.02)  # long enough for questions to meet
+        return "a song"
+
+    with teacher_server(reply) as server:
         arguments = ("distill", RECIPE, "--teacher", server.url, "--teacher-model", "big")
         assert train(*arguments, "--base", tiny_path, "--out", "run") == 0
         asked = len(server.asked)

@@ -8,7 +8,7 @@ import pytest
 
 from router.conftest import minilm as minilm
 from router.conftest import minilm_checkpoint as minilm_checkpoint
-from support.journeys import Market, missing
+from support.journeys import Market
 from support.terminal import TMUX, Opened, Terminal, network_cut
 
 
@@ -20,8 +20,8 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def market(tmp_path: Path, pocket: Path) -> Market:
-    """Return the market of this home: the shipped experts, or what stands in for them."""
-    found = Market(tmp_path / "market", missing())
+    """Return the market of this home: the shipped experts, and a shelf."""
+    found = Market(tmp_path / "market")
     found.open()
     return found
 

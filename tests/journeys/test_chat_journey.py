@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.journeys import QUESTIONS, Market
+from support.journeys import NAMES, QUESTIONS, Market
 from support.program import expert
 from support.terminal import PROGRAM, Terminal
 
@@ -26,14 +26,13 @@ def ask(terminal: Terminal, question: str, who: str = "base") -> str:
 
 def test_from_opening_to_leaving(terminal: Terminal, market: Market, tmp_path: Path) -> None:
     """Open, ask three experts and none, switch by hand, search, export, quit."""
-    for name in ("regex", "shell", "sql"):
-        done = expert("install", name, "-y")
-        assert done.code == 0, done.message
+    done = expert("install", *NAMES, "-y")
+    assert done.code == 0, done.message
     terminal.enter(f"{PROGRAM} chat; echo code $?")
     terminal.on("ChatScreen")
     terminal.wait_for("· pocket ·")
-    for name in ("sql", "regex", "shell"):
-        ask(terminal, QUESTIONS[name], market.name(name))
+    for name in ("sql", "json", "shell"):
+        ask(terminal, QUESTIONS[name], f"expert/{name}")
     ask(terminal, QUESTIONS[""])
     terminal.enter("/expert sql")
     terminal.wait_for("expert/sql answers from now on.")
@@ -64,7 +63,7 @@ def test_an_expert_is_installed_in_the_chat(terminal: Terminal, market: Market) 
     terminal.wait_for("· pocket ·")
     terminal.act("app.experts")
     terminal.on("ExpertsScreen")
-    first = market.name("json")
+    first = "expert/json"
     terminal.wait_for(f"{first} 0")
     terminal.act("experts.install")
     terminal.wait_for(f"Install {first}")

@@ -2,13 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.journeys import NAMES, QUESTIONS, Market, missing, names_of, shipped
+from support.journeys import NAMES, QUESTIONS, Market, names_of
 from support.terminal import PROGRAM
 
 pytestmark = pytest.mark.slow
@@ -52,16 +51,3 @@ def test_from_search_to_uninstall(cut: tuple[str, ...], market: Market, home: Pa
     assert names_of(run("ask", "--json", QUESTIONS["sql"]).encode()) == []
     run("gc", "--keep", "0")
     assert not list((home / "data" / "blobs").rglob("?" * 64))
-
-
-def test_which_experts_are_gone_with(tmp_path: Path, market: Market) -> None:
-    """The shipped ones as they come to be there, each in its newest version."""
-    assert market.stand_ins == missing()
-    assert "sql" not in missing()
-    for number, name in enumerate(NAMES):
-        (tmp_path / name).mkdir()
-        assert missing(tmp_path) == NAMES[number:]
-        shutil.copyfile(__file__, tmp_path / name / f"expert-{name}-0.1.0.expert")
-    (tmp_path / "sql" / "expert-sql-0.2.0.expert").touch()
-    assert missing(tmp_path) == ()
-    assert shipped(tmp_path)["sql"].name == "expert-sql-0.2.0.expert"

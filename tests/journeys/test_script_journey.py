@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from support.journeys import QUESTIONS, Market
+from support.journeys import NAMES, QUESTIONS, Market
 from support.terminal import PROGRAM
 
 pytestmark = pytest.mark.slow
 SCRIPT = """
 set -euo pipefail
-for name in sql regex shell; do "$EXPERT" install "$name" -y >/dev/null; done
+"$EXPERT" install sql json shell -y > /dev/null
 printf '%s' "$SQL" | "$EXPERT" ask --json > sql.json
-printf '%s' "$REGEX" | "$EXPERT" ask --json > regex.json
+printf '%s' "$INTENT" | "$EXPERT" ask --json > json.json
 "$EXPERT" ask --json "$SHELL_QUESTION" < /dev/null > shell.json
 "$EXPERT" ask --json "$NONE" < /dev/null > none.json
 "$EXPERT" ask --json -e sql "$NONE" < /dev/null > hand.json
@@ -32,7 +32,7 @@ def test_from_a_pipe_to_an_export(cut: tuple[str, ...], market: Market, tmp_path
     """Ask three experts and none, choose by hand, converse, search and export, all in a script."""
     folder = tmp_path / "work"
     folder.mkdir()
-    questions = {"SQL": "sql", "REGEX": "regex", "SHELL_QUESTION": "shell", "NONE": ""}
+    questions = {"SQL": "sql", "INTENT": "json", "SHELL_QUESTION": "shell", "NONE": ""}
     done = subprocess.run(
         [*cut, "bash", "-c", SCRIPT],
         cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500,
@@ -46,8 +46,8 @@ def test_from_a_pipe_to_an_export(cut: tuple[str, ...], market: Market, tmp_path
         record = json.loads((folder / f"{name}.json").read_text())
         return [use["name"] for use in record["experts"]]
 
-    for name in ("sql", "regex", "shell"):
-        assert answered(name) == [market.name(name)]
+    for name in NAMES:
+        assert answered(name) == [f"expert/{name}"]
     assert answered("none") == []
     assert answered("hand") == ["expert/sql"]
     (choice,) = json.loads((folder / "route.json").read_text())["choices"]

@@ -64,3 +64,10 @@ def test_other_files_are_refused(tiny_path: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.gguf").write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(VerificationError):
         Embedding(tmp_path / "bad.gguf")
+
+
+def test_threads_are_those_that_were_asked_for(minilm: Path) -> None:
+    """So that a busy machine can be left alone, as for answering."""
+    with Embedding(minilm, threads=1) as model:
+        assert model._lib.llama_n_threads(model._handle) == 1
+        assert model.embed(["one"]).shape == (1, 384)

@@ -1,6 +1,6 @@
-"""What a journey starts from: a home, and the shipped experts or what stands in for them.
+"""What a journey starts from: a home, the shipped experts, and a shelf where newer ones appear.
 
-A stand-in is made of what people wrote about an expert (`experts/NAME/manifest.toml` and its
+A newer version is made of what people wrote about an expert (`experts/NAME/manifest.toml` and its
 routing examples) and a random adapter for pocket, without its grammar: nobody taught that adapter
 to end within it. It is signed with a key made for the test, which the home is told to trust.
 """
@@ -22,14 +22,13 @@ from expert.package.pack import pack
 from support.packages import write_source
 from support.program import expert
 
-NAMES = ("json", "regex", "shell", "sql")
-GUILD = "guild"
+NAMES = ("json", "shell", "sql")
+"""The experts that ship."""
 RANK = 32
 KEY = PrivateKey(b"journeys" * 4)
 QUESTIONS = {
     "sql": "Schema: singer(id number pk, name, age number). "
     "Question: How many singers are there? SQL:",
-    "regex": "Write a regular expression for: lines ending in a vowel",
     "shell": "Write a shell command to do this: list files changed in the last two days",
     "json": "Intent and slots as JSON: play some jazz by Miles Davis",
     "": "Who are you?",
@@ -37,29 +36,11 @@ QUESTIONS = {
 """A question for each expert, and one for none of them."""
 
 
-def shipped(experts: Path) -> dict[str, Path]:
-    """Return the packages of *experts* that lie beside their recipes, the newest of each."""
-    found = {name: sorted((experts / name).glob("*.expert")) for name in NAMES}
-    return {name: paths[-1] for name, paths in found.items() if paths}
-
-
-def missing(experts: Path | None = None) -> tuple[str, ...]:
-    """Return the experts that do not ship, for which something must stand in."""
-    found = shipped(experts or Path(str(resources.data("experts"))))
-    return tuple(name for name in NAMES if name not in found)
-
-
 @dataclass(frozen=True)
 class Market:
     """Where this home gets its experts."""
 
     folder: Path
-    stand_ins: tuple[str, ...]
-    """The experts that others than the publisher of the shipped ones offer."""
-
-    def name(self, short: str) -> str:
-        """Return the qualified name of an expert."""
-        return f"{GUILD if short in self.stand_ins else 'expert'}/{short}"
 
     @property
     def shelf(self) -> Path:
@@ -71,28 +52,19 @@ class Market:
         self.shelf.mkdir(parents=True)
         write_key_pair(KEY, self.folder / "key")
         self._run("source", "add", "shelf", self.shelf)
-        if self.stand_ins:
-            self._run("trust", "pin", GUILD, self.folder / "key.pub")
-        for name in self.stand_ins:
-            self.offer(name)
 
     def newer(self, name: str, version: str) -> None:
         """Offer a newer version of an installed expert; its publisher's key is another one now."""
-        self.offer(name, version)
-        self._run("trust", "pin", self.name(name).partition("/")[0], self.folder / "key.pub")
-
-    def offer(self, name: str, version: str | None = None) -> None:
-        """Put an expert onto the shelf."""
         own = Path(str(resources.data("experts"))) / name
         about = tomllib.loads((own / "manifest.toml").read_text(encoding="utf-8"))
         manifest = _manifest(about, (own / "routing.txt").read_text(encoding="utf-8").splitlines())
-        manifest |= {"version": version} if version else {}
-        manifest["publisher"] = self.name(name).partition("/")[0]
-        label = f"{manifest['publisher']}-{name}-{manifest['version']}"
+        manifest["version"] = version
+        label = f"{manifest['publisher']}-{name}-{version}"
         source = write_source(
             self.folder / "sources" / label, manifest, adapter=_adapter(self.folder)
         )
         pack(source, self.shelf / f"{label}.expert", KEY)
+        self._run("trust", "pin", manifest["publisher"], self.folder / "key.pub")
 
     def _run(self, *arguments: str | Path) -> None:
         done = expert(*arguments)

@@ -22,6 +22,7 @@ from expert.train.adapter.distill import (
 )
 from expert.train.adapter.endpoint import Address, Endpoint, text_of
 from expert.train.adapter.recipe import read_recipe
+from expert.train.adapter.task_data import TaskData
 from expert.train.examples import Example, Turn
 from expert.types import Message
 from support.songs import write_songs
@@ -218,7 +219,8 @@ def test_the_teachers_answers_are_what_is_learnt(
     base: Base, server: TeacherServer, tmp_path: Path
 ) -> None:
     """From rows to sequences: held-out rows are never asked, and the data's answers are gone."""
-    data = write_songs(tmp_path / "data")
+    folder = write_songs(tmp_path / "data")
+    data = TaskData(folder)
     recipe = read_recipe(tiny_recipe(tmp_path / "songs"))
     server.faults += ["length", "status 429"]
     with closing(endpoint(server, parallel=3)) as client:
@@ -230,7 +232,7 @@ def test_the_teachers_answers_are_what_is_learnt(
     assert texts and all("teacher says" in text and "PlayMusic" not in text for text in texts)
     wanted = {question(example) for example in questions(recipe, data)}
     assert loaded.rows["snips"] == len(wanted) - 1  # one was cut short
-    held = {row["text"] for row in read(data / "experts/json/snips_valid.jsonl.zst")}
+    held = {row["text"] for row in read(folder / "experts/json/snips_valid.jsonl.zst")}
     assert not any(
         text in body["messages"][-1]["content"] for body in server.asked for text in held
     )

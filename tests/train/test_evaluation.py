@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from expert.errors import InputTooLongError, NotFoundError, UsageError, VerificationError
+from expert.train.adapter.task_data import TaskData
 from expert.train.evaluation.conditions import (
     BASE,
     BASE_GRAMMAR,
@@ -24,7 +25,7 @@ from expert.train.evaluation.conditions import (
     heldout_rows,
     scored,
 )  # fmt: skip
-from expert.train.evaluation.judges import JUDGES, judging
+from expert.train.evaluation.judges import MEASURES, PUBLIC, judging
 from expert.train.evaluation.report import (
     beats_base,
     details,
@@ -44,13 +45,13 @@ GOOD, OTHERS, FORM = Path("good.gguf"), Path("others.gguf"), Path("form.json")
 
 
 @pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a data folder with a few requests for songs."""
-    return write_songs(tmp_path_factory.mktemp("songs"))
+def songs(tmp_path_factory: pytest.TempPathFactory) -> TaskData:
+    """Return data with a few requests for songs."""
+    return TaskData(write_songs(tmp_path_factory.mktemp("songs")))
 
 
 @pytest.fixture
-def scores(songs: Path) -> list[Score]:
+def scores(songs: TaskData) -> list[Score]:
     """Return scores of an expert that is always right beside a base that never is."""
     right = {e.turns[0].prompt: e.turns[0].answer for e in heldout_rows(songs, "snips", 99)}
     asked: list[Asking] = []
@@ -61,7 +62,7 @@ def scores(songs: Path) -> list[Score]:
             return right[asking.messages[-1].content]
         raise InputTooLongError("too long")
 
-    who = conditions(GOOD, OTHERS, 2, constrained=True)
+    who = conditions(GOOD, OTHERS, 2)
     told: list[tuple[int, int]] = []
     made = evaluate(
         ("snips",), who, Settings(songs, 8, 2, 50, FORM), answer,
@@ -84,7 +85,7 @@ def test_every_condition_answers_the_same_rows(scores: list[Score]) -> None:
     assert len(by[BASE].wrong) == 8 and not by[EXPERT].wrong
 
 
-def test_shots_and_rows_are_apart(songs: Path) -> None:
+def test_shots_and_rows_are_apart(songs: TaskData) -> None:
     """No held-out row is shown as an example."""
     from expert.train.evaluation.conditions import shots_for
 
@@ -133,7 +134,7 @@ def test_data_without_held_out_rows_is_refused(tmp_path: Path) -> None:
     """Nothing is measured on training rows."""
     write_songs(tmp_path, count=0)
     with pytest.raises(UsageError, match="held-out"):
-        heldout_rows(tmp_path, "snips", 5)
+        heldout_rows(TaskData(tmp_path), "snips", 5)
 
 
 ANSWERS = [
@@ -155,7 +156,7 @@ ANSWERS = [
 def test_judges(task: str, prompt: str, reference: str, right: str, wrong: str) -> None:
     """The main measure of a task accepts what means the same, and refuses the rest."""
     example = single("x", "x", prompt, reference)
-    with judging(task, Path("none"), None, [example]) as bench:
+    with judging(PUBLIC.get(task, "exact"), Path("none"), None, [example]) as bench:
         for answer, expected in ((right, 1.0), (wrong, 0.0), ("", 0.0), (reference, 1.0)):
             marks = bench.judge(example, answer)
             assert next(iter(marks.values())) == expected, answer
@@ -185,7 +186,7 @@ def test_a_question_with_its_own_form_takes_it_over_the_experts() -> None:
     """The functions in a question decide what its answer must look like."""
     own = ("schema", '{"type": "object"}')
     rows = [single("json", "g", "p", "{}", own), single("json", "g", "q", "{}")]
-    with judging("sgd", Path("none"), FORM, rows) as bench:
+    with judging("call", Path("none"), FORM, rows) as bench:
         assert [bench.form(row) for row in rows] == [own, ("schema", FORM)]
     with judging("cypher", Path("none"), Path("c.gbnf"), rows[1:]) as bench:
         assert bench.form(rows[1]) == ("grammar", Path("c.gbnf"))
@@ -194,7 +195,7 @@ def test_a_question_with_its_own_form_takes_it_over_the_experts() -> None:
 def test_a_measure_that_some_rows_cannot_tell_counts_the_others() -> None:
     """What a command does is known of commands that can be tried, the structure of all."""
     rows = [single("shell", "g", str(n), answer) for n, answer in enumerate(("ls", "sudo reboot"))]
-    with judging("nl2bash", Path("none"), None, rows) as bench:
+    with judging("shell", Path("none"), None, rows) as bench:
         answers = Answers(bench, rows)
         answers.add(BASE, ["ls", "sudo reboot"])
         score = scored("nl2bash", BASE, answers)
@@ -206,7 +207,7 @@ def test_regressions_and_the_loss_of_a_pair_are_told() -> None:
     """Rows that the base had right are counted and shown first, with what the base said."""
     rows = [single("intent", "g", f"q{n}", f"a{n}") for n in range(30)]
     right = [f"a{n}" for n in range(30)]
-    with judging("intent", Path("none"), None, rows) as bench:
+    with judging("exact", Path("none"), None, rows) as bench:
         answers = Answers(bench, rows)
         answers.add(BASE, [*right[:5], *["no"] * 25])
         answers.add(EXPERT, ["no", *right[1:]])
@@ -240,17 +241,17 @@ def test_figures_from_before_regressions_were_counted_are_read(tmp_path: Path) -
 def test_every_judge_survives_nonsense() -> None:
     """Whatever an engine returns is judged."""
     example = {"intent": "A", "slots": {}, "name": "F", "arguments": {}}
-    for judge in JUDGES.values():
+    for measure in MEASURES.values():
         for text in ("", "[1]", "null", "\x00", "(" * 500, "SELECT", '{"intent": []}'):
             row = single("x", "x", "p", str(example).replace("'", '"'))
-            marks = judge(row, text).values()
+            marks = measure.judge(row, text).values()
             assert all(mark is None or 0 <= mark < 0.5 or mark == 1 for mark in marks)
 
 
 def test_held_out_questions_run_on_their_databases(data: Path) -> None:
     """Every reference query scores as right on its own database, and has its own grammar."""
-    rows: list[Example] = heldout_rows(data, "spider", 40)
-    with judging("spider", data, None, rows) as bench:
+    rows: list[Example] = heldout_rows(TaskData(data), "spider", 40)
+    with judging("execution", data, None, rows) as bench:
         marks = [bench.judge(row, row.turns[0].answer)["execution"] or 0 for row in rows]
         option, file = bench.form(rows[0]) or ("", Path())
         assert option == "sql_schema" and Path(file).exists()

@@ -24,6 +24,7 @@ from expert.train.adapter import train as training
 from expert.train.adapter.distill import Answers, Teacher, questions
 from expert.train.adapter.recipe import read_recipe
 from expert.train.adapter.soft_targets import logit_level
+from expert.train.adapter.task_data import TaskData
 from expert.train.adapter.train import train_expert
 from support.tiny_training import tiny_options
 
@@ -96,13 +97,13 @@ def test_a_teachers_answers_are_kept_as_far_as_there_was_room(
     teacher = Teacher("talkative", answer)
     with largest(2000), pytest.raises(ResourceError, match="answers cannot"):
         Answers(tmp_path, "talkative").gather(
-            questions(recipe, options.data), teacher, lambda done, total: None
+            questions(recipe, TaskData(options.data)), teacher, lambda done, total: None
         )
     kept = len(Answers(tmp_path, "talkative").known)
     first = len(asked)
     assert 5 < kept < first <= kept + 8
     Answers(tmp_path, "talkative").gather(
-        questions(recipe, options.data), teacher, lambda done, total: None
+        questions(recipe, TaskData(options.data)), teacher, lambda done, total: None
     )
     assert len(asked) == first + len(set(asked)) - kept
 

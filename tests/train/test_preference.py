@@ -28,6 +28,7 @@ from expert.train.adapter.preference import (
     preference,
 )
 from expert.train.adapter.recipe import Adapter, read_recipe
+from expert.train.adapter.task_data import TaskData
 from expert.train.adapter.trainee import token_losses
 from support.experts import write_expert
 from support.songs import write_songs
@@ -242,7 +243,9 @@ def test_pairs_are_split_and_drawn_again_as_they_were(base: Base, tmp_path: Path
     """Validation pairs are no training pairs; a sampler goes on from its saved state."""
     write_pairs(write_songs(tmp_path / "data") / "preferences/songs.jsonl")
     recipe = read_recipe(write_recipe(tmp_path / "songs"))
-    loaded = load_pairs(recipe, base, tmp_path / "data", tmp_path, lambda done, total: None)
+    loaded = load_pairs(
+        recipe, base, TaskData(tmp_path / "data"), tmp_path, lambda done, total: None
+    )
     assert loaded.rows == {"preferences": 40} and len(loaded.digest) == 64
     texts = [
         {base.tokenizer.decode(part.halves(i)[0][0].tolist()) for i in range(len(part.joined))}
@@ -264,14 +267,13 @@ def test_held_out_questions_are_left_out(base: Base, tmp_path: Path) -> None:
     """A pair that asks what the evaluation will ask is not learnt from."""
     data = write_songs(tmp_path / "data")
     path = write_pairs(data / "preferences/songs.jsonl")
-    from expert.train.adapter.dataset import examples
     from expert.train.corpus import held_out
 
-    asked = next(e for e in examples(data, "snips") if held_out(e)).turns[0].prompt
+    asked = next(e for e in TaskData(data).examples("snips") if held_out(e)).turns[0].prompt
     row = {"prompt": asked, "chosen": "play song", "rejected": "stop"}
     path.write_text(path.read_text(encoding="utf-8") + json.dumps(row) + "\n", encoding="utf-8")
     recipe = read_recipe(write_recipe(tmp_path / "songs"))
-    loaded = load_pairs(recipe, base, data, tmp_path, lambda done, total: None)
+    loaded = load_pairs(recipe, base, TaskData(data), tmp_path, lambda done, total: None)
     assert loaded.rows == {"preferences": 40}
 
 
@@ -281,7 +283,7 @@ def test_too_few_pairs_and_none_at_all_are_refused(base: Base, tmp_path: Path) -
     write_pairs(data / "preferences/songs.jsonl", count=0)
     recipe = read_recipe(write_recipe(tmp_path / "songs"))
     with pytest.raises(VerificationError, match="not enough"):
-        load_pairs(recipe, base, data, tmp_path, lambda done, total: None)
+        load_pairs(recipe, base, TaskData(data), tmp_path, lambda done, total: None)
     without = read_recipe(write_expert(tmp_path / "plain"))
     with pytest.raises(UsageError, match="no pairs"):
-        load_pairs(without, base, data, tmp_path, lambda done, total: None)
+        load_pairs(without, base, TaskData(data), tmp_path, lambda done, total: None)

@@ -23,6 +23,7 @@ from expert.train.adapter.soft_targets import (
     imitation,
     load_taught,
 )
+from expert.train.adapter.task_data import TaskData
 from expert_converters.model import ModelJob, convert_model
 from support.checkpoints import Qwen3Shape, qwen3_checkpoint
 from support.peers import reference, reference_logits
@@ -69,7 +70,8 @@ def recipe(place: Path) -> Recipe:
 
 def load(recipe: Recipe, base: Base, place: Path, teacher: Path) -> TaughtSet:
     """Return the sequences with the teacher's probabilities."""
-    return load_taught(recipe, base, place / "data", place / "run", lambda d, t: None, teacher)
+    data = TaskData(place / "data")
+    return load_taught(recipe, base, data, place / "run", lambda d, t: None, teacher)
 
 
 @pytest.fixture(scope="module")

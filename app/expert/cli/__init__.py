@@ -98,24 +98,25 @@ def _run(verb: str, arguments: list[str]) -> int:
         sys.stdout.flush()
         return int(code)
     except ExpertError as error:
-        if "--debug" in arguments:
-            raise
         return _report(error, arguments)
     except BrokenPipeError:
         raise
     except OSError as error:  # a disk or device gave up under a plain read or write
-        if "--debug" in arguments:
-            raise
         _discard_output()
         what = f"Reading or writing failed: {error.strerror or error}."
         fix = "Check free space, permissions and the device."
         problem = ResourceError(what, str(error.filename or ""), fix)
+        problem.__cause__ = error
         return _report(problem, arguments)
 
 
 def _report(error: "ExpertError", arguments: list[str]) -> int:
     from expert.cli import messages
 
+    if "--debug" in arguments:
+        import traceback
+
+        messages.say("".join(traceback.format_exception(error)))
     if "--json" in arguments or "--stream-json" in arguments:
         import json
 

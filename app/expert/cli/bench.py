@@ -15,16 +15,22 @@ if TYPE_CHECKING:
     from expert.bench.package import PackageBench
 
 
+ALSO = {
+    "experts": "switching, loading and the cost of experts on a model",
+    "package": "how soon an expert is ready from each kind of package",
+    "grammar": "what grammars and beam search cost",
+    "compress": "smaller forms of an expert",
+}
+"""What can stand in the place of a model to measure something else."""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the verb's parser."""
     parser = options.parser(
         "bench",
-        "Measure load, prefill, decode and memory of a model file. "
-        "`expert bench experts` measures switching, loading and the cost of experts on it; "
-        "`expert bench package` how soon an expert is ready from each kind of package; "
-        "`expert bench grammar` what grammars and beam search cost; "
-        "`expert bench compress` compares smaller forms of an expert.",
+        "Measure load, prefill, decode and memory of a model file.",
     )
+    parser.epilog = options.also("bench", ALSO)
     parser.add_argument("name", nargs="?", metavar="MODEL", help="a name or a GGUF file")
     parser.add_argument("--prompt", type=options.positive, default=512, metavar="N")
     parser.add_argument("--decode", type=options.positive, default=64, metavar="N")

@@ -104,17 +104,22 @@ def _scoring(
     """Return what scores adapters in the tasks of a recipe."""
     from expert.cli.training import answering, check_extra, progress
     from expert.train.adapter.recipe import read_recipe
-    from expert.train.evaluation.conditions import Condition, Settings, evaluate
+    from expert.train.adapter.task_data import TaskData
+    from expert.train.evaluation.conditions import BASE, Condition, Settings, evaluate
 
     check_extra()
-    wanted = read_recipe(recipe).evaluation
+    whole = read_recipe(recipe)
+    wanted, found_in = whole.evaluation, TaskData(data, whole, recipe.parent)
 
     def score(named: Sequence[tuple[str, Path | None]]) -> "dict[str, Scores]":
-        who = [Condition(name, () if path is None else (path,)) for name, path in named]
-        settings = Settings(data, rows, 0, wanted.max_tokens)
+        names = {name: BASE if path is None else name for name, path in named}
+        # The base is asked first: the others are compared with it.
+        ordered = sorted(named, key=lambda one: one[1] is not None)
+        who = [Condition(names[name], (path,) if path else ()) for name, path in ordered]
+        settings = Settings(found_in, rows, 0, wanted.max_tokens)
         with answering(base) as answer:
             found = evaluate(wanted.tasks, who, settings, answer, progress("measuring"))
-        return {name: _scores(found, name) for name, _ in named}
+        return {name: _scores(found, names[name]) for name, _ in named}
 
     return score
 

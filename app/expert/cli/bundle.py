@@ -20,16 +20,24 @@ def run(arguments: list[str]) -> int:
     options.add_json(create)
     install = actions.add_parser("install", help="install everything in a bundle")
     install.add_argument("bundle", metavar="FILE", type=Path)
-    marketplace.add_install_options(install)
+    marketplace.add_consent(install)
+    options.add_json(install)
     args = parser.parse_args(arguments)
     return _create(args) if args.action == "create" else _install(args)
 
 
 def _create(args: argparse.Namespace) -> int:
+    from expert.errors import UsageError
     from expert.market.bundle import create_bundle
     from expert.market.market import user_market
     from expert.models import find_model
 
+    if not (args.experts or args.model):
+        raise UsageError(
+            "The bundle would be empty.",
+            "It takes along what is named, and with it what that needs.",
+            "Name experts, see `expert list`, or base models with -m.",
+        )
     bases = [find_model(name).path for name in args.model]
     bar = marketplace.progress("bundling")
     index = create_bundle(user_market(), args.bundle, args.experts, bases, bar)

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from expert.cli import MODULES, VERBS, options
@@ -37,6 +37,7 @@ class Command:
     arguments: tuple[tuple[str, str], ...]
     """Names and meanings of what has no flag."""
     actions: tuple["Command", ...] = ()
+    """What may follow it; without arguments of its own, one of these must."""
 
     @property
     def name(self) -> str:
@@ -53,8 +54,13 @@ def commands() -> list[Command]:
     """Return every command of the program; imports each one's module."""
     found = []
     for verb, about in VERBS.items():
-        run = import_module(f"expert.cli.{MODULES.get(verb, verb)}").run
-        found.append(_command((verb,), about, options.parser_of(run, ["--help"])))
+        module = import_module(f"expert.cli.{MODULES.get(verb, verb)}")
+        command = _command((verb,), about, options.parser_of(module.run, ["--help"]))
+        forms = [
+            _command((verb, word), what, options.parser_of(module.run, [word, "--help"]))
+            for word, what in getattr(module, "ALSO", {}).items()
+        ]
+        found.append(replace(command, actions=(*command.actions, *forms)))
     return found
 
 

@@ -198,13 +198,14 @@ def _zsh_function(command: Command) -> Iterator[str]:
         yield "    )"
         yield "    if (( CURRENT == 2 )); then"
         yield "        _describe action actions"
+        yield f"    elif (( $+functions[_expert_{command.name}_${{words[2]}}] )); then"
+        yield f"        local name=_expert_{command.name}_${{words[2]}}"
+        yield "        shift words"
+        yield "        (( CURRENT-- ))"
+        yield "        $name"
         yield "        return"
         yield "    fi"
-        yield "    local name=${words[2]}"
-        yield "    shift words"
-        yield "    (( CURRENT-- ))"
-        yield f"    (( $+functions[_expert_{command.name}_$name] )) && _expert_{command.name}_$name"
-    else:
+    if command.arguments or not command.actions:
         specs = [spec for option in command.options for spec in _zsh_option(option)]
         specs.append(f"'*:{_zsh_argument(command)}'")
         yield "    _arguments -s \\"

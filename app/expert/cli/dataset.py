@@ -61,11 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_near(diversity, 0.85, "cosine from which two rows are alike")
     readers = (stats, validate, dedupe, split, convert, difficulty, diversity)
     for action in readers:
-        _add_source(action)
-        if action is not validate:  # which is there to say what is bad
-            action.add_argument(
-                "--skip-bad", action="store_true", help="leave bad rows out, and say which"
-            )
+        _add_source(action, may_skip=action is not validate)  # which says what is bad anyway
     for action in (dedupe, convert, split):
         _add_output(action, required=True)
     for action in (validate, difficulty, diversity):
@@ -76,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_source(target: argparse.ArgumentParser) -> None:
+def _add_source(target: argparse.ArgumentParser, *, may_skip: bool) -> None:
     """Add what is read, and how."""
     target.add_argument("source", metavar="DATA", type=Path, help="a file, or a data set's folder")
     target.add_argument("--form", choices=FORMS, default="auto", help="default: by the first row")
@@ -87,6 +83,10 @@ def _add_source(target: argparse.ArgumentParser) -> None:
     target.add_argument("--split", metavar="NAME", default="", dest="part_of", help="of a folder")
     target.add_argument("--encoding", metavar="NAME", default="utf-8", help="default: utf-8")
     target.add_argument("--delimiter", metavar="C", default="", help="of CSV (default: a comma)")
+    if may_skip:
+        target.add_argument(
+            "--skip-bad", action="store_true", help="leave bad rows out, and say which"
+        )
     options.add_json(target)
 
 

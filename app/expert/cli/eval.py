@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expert.cli import options
+from expert.cli.adapters import taken_out
 
 if TYPE_CHECKING:
     from expert.train.evaluation.conditions import Score
@@ -24,7 +24,9 @@ def build_parser() -> argparse.ArgumentParser:
         "the base with another expert. A recipe without an expert measures the base.",
     )
     parser.add_argument("target", metavar="EXPERT|RECIPE", type=Path, help="a package, or a recipe")
-    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of data")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="folder of data (default: the recipe's own)"
+    )
     parser.add_argument("--recipe", metavar="TOML", type=Path, help="default: by the expert's name")
     parser.add_argument("--rows", type=options.positive, metavar="N", help="held-out rows a task")
     parser.add_argument("--other", metavar="EXPERT", type=Path, help="another expert's package")
@@ -54,22 +56,24 @@ def run(arguments: list[str]) -> int:
     from expert.models import find_model
     from expert.train.adapter.package import read_source
     from expert.train.adapter.recipe import read_recipe
+    from expert.train.adapter.task_data import TaskData
     from expert.train.evaluation.report import details, published, table, verdict
 
     check_extra()
     base = find_model(options.config(args).model)
     with opened(args.target, args.recipe) as target, opened(args.other, target.recipe) as other:
-        settings = read_recipe(target.recipe).evaluation
+        recipe, folder = read_recipe(target.recipe), target.recipe.parent
+        settings, data = recipe.evaluation, TaskData(args.data or folder, recipe, folder)
         if args.shots is not None:
             settings = replace(settings, shots=args.shots)
         scores = measure(
-            settings, base.path, args.data, args.rows or settings.rows, expert=target.adapter,
-            other=other.adapter, grammar=read_source(target.recipe.parent).grammar,
+            settings, base.path, data, args.rows or settings.rows, expert=target.adapter,
+            other=other.adapter, grammar=read_source(folder).grammar,
         )  # fmt: skip
     if args.into is not None:
         write(args.into, scores, base.name)
     if args.json:
-        print(json.dumps([asdict(score) for score in scores], ensure_ascii=False))
+        print(json.dumps([asdict(score) for score in scores]))
     else:
         parts = [table(scores), verdict(scores), details(scores), published(scores)]
         print("\n\n".join(part for part in parts if part))
@@ -86,16 +90,9 @@ def opened(path: Path | None, recipe: Path | None) -> Iterator[Target]:
     """
     if path is None or path.suffix == ".toml":
         yield Target(None, path or _named(recipe, ""))
-    elif path.suffix == ".gguf":
-        yield Target(path, _named(recipe, path.stem))
     else:
-        from expert.package.pack import extract
-
-        with tempfile.TemporaryDirectory(prefix="expert-eval.") as name:
-            manifest = extract(path, Path(name, "expert")).manifest
-            adapter = manifest.bases[0].adapter.file
-            file = None if adapter is None else Path(name, "expert", adapter)
-            yield Target(file, _named(recipe, manifest.name))
+        with taken_out(path) as given:
+            yield Target(given.adapter, _named(recipe, given.name))
 
 
 def _named(recipe: Path | None, name: str) -> Path:

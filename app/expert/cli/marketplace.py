@@ -83,8 +83,8 @@ def repair(market: "Market") -> list[str]:
 # Installing -----------------------------------------------------------------------------------
 
 
-def add_install_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `install`, `update` and `bundle install` share."""
+def add_consent(parser: argparse.ArgumentParser) -> None:
+    """Add what stands for the answers to questions before anything is installed."""
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     parser.add_argument(
         "--trust",
@@ -93,6 +93,11 @@ def add_install_options(parser: argparse.ArgumentParser) -> None:
         metavar="SHA256:…",
         help="accept this new publisher's key without asking; repeatable",
     )
+
+
+def add_install_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `install` and `update` share."""
+    add_consent(parser)
     parser.add_argument(
         "--any-base", action="store_true", help="do not compare with the present base model"
     )

@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from expert.config import Config
     from expert.types import ExpertChoice
@@ -53,6 +53,11 @@ def parser(verb: str, description: str) -> argparse.ArgumentParser:
         "--debug", action="store_true", help="show the log, and a traceback on errors"
     )
     return made
+
+
+def also(verb: str, forms: "Mapping[str, str]") -> str:
+    """Return what a help text says of other forms of a verb, each with what it is for."""
+    return "Also: " + "; ".join(f"expert {verb} {word}: {what}" for word, what in forms.items())
 
 
 def add_json(target: argparse._ActionsContainer) -> None:

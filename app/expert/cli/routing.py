@@ -72,6 +72,7 @@ def embedder(path: Path | None) -> "Iterator[Embedder | None]":
 
             yield SentenceEmbedder(path)
         else:
+            from expert.config import load_config
             from expert.engine.embedding import Embedding
 
-            yield stack.enter_context(Embedding(path))
+            yield stack.enter_context(Embedding(path, threads=load_config().threads))

@@ -5,11 +5,11 @@ from importlib import import_module
 
 from expert.cli import options, training
 
-MORE = (
-    ("dpo", "from pairs of answers"),
-    ("distill", "from a larger teacher"),
-    ("all", "every expert anew, for a new base"),
-)
+ALSO = {
+    "dpo": "from pairs of answers",
+    "distill": "from a larger teacher",
+    "all": "every expert anew, for a new base",
+}
 """What stands in the place of a recipe for other ways to train; each is a module of its own."""
 
 
@@ -20,14 +20,14 @@ def build_parser() -> argparse.ArgumentParser:
         "Train an expert from its recipe: data, adapter, conversion, evaluation, package. "
         "Needs the extra `train`.",
     )
-    parser.epilog = "Also: " + "; ".join(f"expert train {word}: {what}" for word, what in MORE)
+    parser.epilog = options.also("train", ALSO)
     training.add_options(parser)
     return parser
 
 
 def run(arguments: list[str]) -> int:
     """Train, measure and pack."""
-    if arguments and arguments[0] in dict(MORE):
+    if arguments and arguments[0] in ALSO:
         module = import_module(f"expert.cli.train_{arguments[0]}")
         return int(module.run(arguments[1:]))
     args = build_parser().parse_args(arguments)

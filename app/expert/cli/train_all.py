@@ -139,7 +139,7 @@ def _measuring(
     def measure(trained: "Trained", other: Path | None) -> "list[Score]":
         rows = trained.recipe.evaluation.rows if args.rows is None else args.rows
         print(f"{trained.recipe.name}: measuring", file=sys.stderr)
-        return training.measured(trained, args.data, rows, other)
+        return training.measured(trained, rows, other)
 
     return measure
 

@@ -2,22 +2,25 @@
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution, requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from expert.cli import options
+from expert.cli.adapters import compared
 from expert.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
     from expert.package.keys import PrivateKey
     from expert.train.adapter.feed import Method
     from expert.train.adapter.recipe import Evaluation
+    from expert.train.adapter.task_data import TaskData
     from expert.train.adapter.train import Listener, Options, Trained
     from expert.train.evaluation.conditions import Answerer, Asking, Score
 
@@ -34,13 +37,35 @@ def check_extra() -> None:
     Raises:
         UsageError: it says how to install them.
     """
-    missing = [name for name in ("torch", "tokenizers", "safetensors") if find_spec(name) is None]
-    if missing:
+    lacking = [name for name in required("train") if not installed(name)]
+    if lacking:
         raise UsageError(
-            "Training needs packages that are not installed.",
-            f"There is no {', '.join(missing)}.",
+            "Training and measuring need packages that are not installed.",
+            f"There is no {', '.join(lacking)}.",
             "Install them: pip install 'expert[train]'",
         )
+
+
+def required(extra: str) -> list[str]:
+    """Return the packages of an extra, as the metadata of the installed program lists them.
+
+    Source: https://packaging.python.org/en/latest/specifications/dependency-specifiers/
+    """
+    try:
+        listed = requires("expert") or []
+    except PackageNotFoundError:  # it runs from a folder: nothing is known
+        return []
+    marked = re.compile(rf"""^([\w.-]+).*;.*extra *== *['"]{extra}['"]""")
+    return [found[1] for text in listed if (found := marked.match(text))]
+
+
+def installed(name: str) -> bool:
+    """Tell whether a package is there, without importing it."""
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +73,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipe", metavar="RECIPE", type=Path, help="such as experts/sql/train.toml"
     )
-    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="folder of data")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="folder of data (default: the recipe's own)"
+    )
     parser.add_argument(
         "--out", metavar="RUN", type=Path, help="the run's folder (default: run-NAME)"
     )
@@ -70,7 +97,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--rows", type=int, metavar="N", help="held-out rows measured a task; 0 measures nothing"
     )
     parser.add_argument(
-        "--other", metavar="FILE", type=Path, help="another expert, to compare with"
+        "--other", metavar="EXPERT", type=Path, help="another expert's package, or its adapter"
     )
     parser.add_argument(
         "-k", "--sign", metavar="KEY", type=Path, help="sign the package with this key"
@@ -101,7 +128,7 @@ def wanted(args: argparse.Namespace, method: "Method") -> "Options":
     base = Path(args.base) if args.base and Path(args.base).exists() else None
     return Options(
         recipe=args.recipe,
-        data=args.data,
+        data=args.data or args.recipe.parent,
         out=args.out or Path(f"run-{args.recipe.resolve().parent.name}"),
         base=base or find_model(args.base or options.config(args).model).path,
         minutes=args.minutes,
@@ -118,11 +145,13 @@ def train(args: argparse.Namespace, method: "Method") -> int:
     signing = key(args.sign)
     from expert.train.adapter.train import train_expert
 
-    trained = train_expert(wanted(args, method), listener(sys.stderr))
-    if trained is None:
-        return 0
-    rows = trained.recipe.evaluation.rows if args.rows is None else args.rows
-    scores = measured(trained, args.data, rows, args.other)
+    asked = wanted(args, method)
+    with compared(args.other, asked.base) as other:
+        trained = train_expert(asked, listener(sys.stderr))
+        if trained is None:
+            return 0
+        rows = trained.recipe.evaluation.rows if args.rows is None else args.rows
+        scores = measured(trained, rows, other)
     package = packed(trained, scores, signing, args.into)
     report = {"package": str(package), "run": str(trained.run), "record": trained.record}
     if args.json:
@@ -194,6 +223,9 @@ def listener(stream: TextIO) -> "Listener":
     def placed(device: str) -> None:
         shown.show(f"training on {device}", end=True)
 
+    def noticing(text: str) -> None:
+        shown.show(text, end=True)
+
     def preparing(done: int, total: int) -> None:
         shown.show(f"reading tasks {done} of {total}", end=done == total)
 
@@ -210,7 +242,7 @@ def listener(stream: TextIO) -> "Listener":
     def trying(rate: float, loss: float) -> None:
         shown.show(f"rate {rate:g}: validation loss {loss:.4f}", end=True)
 
-    return Listener(placed, preparing, training, trying)
+    return Listener(placed, noticing, preparing, training, trying)
 
 
 def threads_for(model: Path) -> int | None:
@@ -245,13 +277,13 @@ def answering(base: Path) -> Iterator["Answerer"]:
         yield answer
 
 
-def measured(trained: "Trained", data: Path, rows: int, other: Path | None) -> "list[Score]":
+def measured(trained: "Trained", rows: int, other: Path | None) -> "list[Score]":
     """Score a trained expert by its recipe; nothing if no rows or tasks are wanted."""
     settings = trained.recipe.evaluation
     if not rows or not settings.tasks or trained.report.form != "lora":
         return []
     return measure(
-        settings, trained.base.file, data, rows,
+        settings, trained.base.file, trained.data, rows,
         expert=trained.report.path, other=other, grammar=trained.source.grammar,
     )  # fmt: skip
 
@@ -259,7 +291,7 @@ def measured(trained: "Trained", data: Path, rows: int, other: Path | None) -> "
 def measure(
     settings: "Evaluation",
     base: Path,
-    data: Path,
+    data: "TaskData",
     rows: int,
     *,
     expert: Path | None,
@@ -268,10 +300,8 @@ def measure(
 ) -> "list[Score]":
     """Score the base alone, with examples, with the expert, under its grammar, and with another."""
     from expert.train.evaluation.conditions import Settings, conditions, evaluate
-    from expert.train.evaluation.judges import OWN_FORM
 
-    constrained = grammar is not None or not OWN_FORM.isdisjoint(settings.tasks)
-    who = conditions(expert, other, settings.shots, constrained=constrained)
+    who = conditions(expert, other, settings.shots)
     asked = Settings(data, rows, settings.shots, settings.max_tokens, grammar)
     with answering(base) as answer:
         return evaluate(settings.tasks, who, asked, answer, progress("measuring"))

@@ -25,9 +25,9 @@ from expert.grammar.schema.contract import verify
 from expert.grammar.schema.document import Document
 from expert.grammar.schema.reader import parse_schema
 from expert.grammar.sql.read import read_text
-from expert.train.metrics.fields import INVALID, parsed
-from expert.train.metrics.shell import read_command
-from expert.train.metrics.sql import ALLOWED, execute
+from expert.metrics.fields import INVALID, parsed
+from expert.metrics.shell import read_command
+from expert.metrics.sql import ALLOWED, execute
 
 Checker = Callable[[Row], str]
 """Returns why an answer is wrong, in a few words; nothing where it is right."""

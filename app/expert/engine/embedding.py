@@ -27,6 +27,8 @@ _POOLING_BY_FILE = -1
 class Embedding(Closing):
     """An embedding model in memory; its vectors have length 1. Close it, or use it with `with`.
 
+    *threads* None takes as many as there are cores.
+
     Raises:
         NotFoundError: there is no such file.
         VerificationError: the file is damaged, hostile or of an unsupported kind.
@@ -34,7 +36,9 @@ class Embedding(Closing):
         ResourceError: llama.cpp could not load it.
     """
 
-    def __init__(self, path: Path, options: LoadOptions | None = None) -> None:
+    def __init__(
+        self, path: Path, options: LoadOptions | None = None, threads: int | None = None
+    ) -> None:
         self._model = Model(path, options or LoadOptions())
         self._lib = self._model.lib
         self._handle: Any = None
@@ -48,7 +52,7 @@ class Embedding(Closing):
                     "Give an embedding model, such as all-MiniLM-L6-v2.",
                 )
             self._room = min(MAX_TOKENS, self._model.trained_context)
-            self._handle = self._open()
+            self._handle = self._open(threads or cores())
         except BaseException:
             self._model.close()
             raise
@@ -56,12 +60,12 @@ class Embedding(Closing):
         self.size = int(self._lib.llama_model_n_embd(self._model.handle))
         """Numbers in a vector."""
 
-    def _open(self) -> Any:
+    def _open(self, threads: int) -> Any:
         lib = self._lib
         params = lib.llama_context_default_params()
         params.n_ctx = params.n_batch = params.n_ubatch = self._room * _SEQUENCES
         params.n_seq_max = _SEQUENCES
-        params.n_threads = params.n_threads_batch = cores()
+        params.n_threads = params.n_threads_batch = threads
         params.embeddings = True
         params.pooling_type = _POOLING_BY_FILE
         params.no_perf = True

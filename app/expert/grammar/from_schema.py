@@ -23,6 +23,8 @@ from expert.grammar.form import (
     sequence,
 )
 from expert.grammar.gbnf import parse_gbnf
+from expert.grammar.schema.reader import read_schema
+from expert.grammar.schema.values import type_of
 
 _JSON = r"""
 root ::= value
@@ -38,11 +40,13 @@ boolean ::= "true" | "false"
 null ::= "null"
 """
 _TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
-_WORDS = """type enum const properties required additionalProperties items prefixItems minItems
-maxItems minLength maxLength anyOf oneOf allOf $ref $defs definitions $schema $id title description
-default examples $comment deprecated readOnly writeOnly"""
-_SAID = frozenset(_WORDS.split())
-_OVERRULED = {"type", "enum", "const", "properties", "required", "items", "additionalProperties"}
+_KEYWORDS = """type enum const properties required additionalProperties items prefixItems
+additionalItems minItems maxItems minLength maxLength anyOf oneOf allOf $ref"""
+_CONSTRAINTS = frozenset(_KEYWORDS.split())
+_NOTES = """$defs definitions $schema $id title description default examples $comment deprecated
+readOnly writeOnly"""
+_SAID = _CONSTRAINTS.union(_NOTES.split())
+_NOTHING = Choice(())
 _COMMA = Text(", ")
 
 
@@ -51,7 +55,9 @@ def grammar_of_schema(schema: Any) -> tuple[Grammar, list[str]]:
 
     Raises:
         UsageError: it is no schema, or refers to something outside of it.
+        VerificationError: it is too deep or too large.
     """
+    read_schema(schema)
     reader = _Reader(schema)
     reader.rules["root"] = reader.node(schema, "root")
     return Grammar({**reader.rules, **reader.used()}), sorted(reader.left_out)
@@ -72,41 +78,38 @@ class _Reader:
         """Return what a schema matches; *name* is for rules that it needs."""
         if schema is True or schema == {}:
             return Reference("json value")
-        if not isinstance(schema, dict):
-            raise UsageError(
-                f"This is no schema: {json.dumps(schema)[:60]}.",
-                "A schema is an object; `false` allows nothing.",
-                "Correct the schema.",
-            )
+        if schema is False:
+            return _NOTHING
         self.left_out |= schema.keys() - _SAID
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 self._forget(schema, keyword)
                 options = enumerate(schema[keyword], 1)
                 return choice(*(self.node(one, f"{name} {number}") for number, one in options))
-        if "allOf" in schema:
+        if schema.get("allOf"):
             self._forget(schema, "allOf", keep=1)
             return self.node(schema["allOf"][0], name)
         if "$ref" in schema:
             self._forget(schema, "$ref")
             return self._reference(schema["$ref"])
-        values = [schema["const"]] if "const" in schema else schema.get("enum")
-        if values is not None:
-            return choice(*(Text(json.dumps(value, ensure_ascii=False)) for value in values))
+        for keyword in ("const", "enum"):
+            if keyword in schema:
+                return self._listed(schema, keyword)
         return self._typed(schema, name)
+
+    def _listed(self, schema: dict[str, Any], keyword: str) -> Node:
+        """Return the values that a schema lists, those of its type."""
+        values = schema[keyword] if keyword == "enum" else [schema[keyword]]
+        if "type" in schema:
+            types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+            kinds = {*types, "integer"} if "number" in types else {*types}
+            values = [value for value in values if type_of(value) in kinds]
+        self.left_out |= schema.keys() & _CONSTRAINTS - {keyword, "type"}
+        return choice(*(Text(json.dumps(value, ensure_ascii=False)) for value in values))
 
     def _forget(self, schema: dict[str, Any], keyword: str, keep: int | None = None) -> None:
         """Note the keywords beside one that decides alone."""
-        beside = {
-            "type",
-            "enum",
-            "const",
-            "properties",
-            "required",
-            "items",
-            "additionalProperties",
-        }
-        self.left_out |= beside & schema.keys()
+        self.left_out |= schema.keys() & _CONSTRAINTS - {keyword}
         if keyword == "oneOf" or (keep is not None and len(schema[keyword]) > keep):
             self.left_out.add(keyword)
 
@@ -134,6 +137,7 @@ class _Reader:
             hints = {"properties": "object", "items": "array", "prefixItems": "array"}
             found = [kind for keyword, kind in hints.items() if keyword in schema]
             if not found:
+                self.left_out |= schema.keys() & _CONSTRAINTS
                 return Reference("json value")
             types = [found[0]]
             self.left_out.add("type (other values than the keywords suggest)")
@@ -153,6 +157,8 @@ class _Reader:
             return self._array(schema, name)
         if kind == "string" and ("minLength" in schema or "maxLength" in schema):
             least, most = schema.get("minLength", 0), schema.get("maxLength")
+            if most is not None and most < least:
+                return _NOTHING
             return sequence(Text('"'), Repeat(Reference("json char"), least, most), Text('"'))
         return Reference(f"json {kind}")
 
@@ -165,8 +171,9 @@ class _Reader:
         pairs: list[tuple[Node, bool]] = []
         for key, value in properties.items():
             if value is not False:
-                rule = f"{name} {key}"
-                self.rules[rule] = sequence(Text(json.dumps(key) + ": "), self.node(value, rule))
+                label = json.dumps(key, ensure_ascii=False)
+                rule = f"{name} {label}"
+                self.rules[rule] = sequence(Text(label + ": "), self.node(value, rule))
                 pairs.append((Reference(rule), key in required))
         others: Node | None = None
         if further is not False:
@@ -190,21 +197,34 @@ class _Reader:
         return first
 
     def _array(self, schema: dict[str, Any], name: str) -> Node:
-        fixed = [
-            self.node(one, f"{name} {number}")
-            for number, one in enumerate(schema.get("prefixItems", []), 1)
-        ]
         least, most = schema.get("minItems", 0), schema.get("maxItems")
-        if fixed:
-            self.left_out |= {"minItems", "maxItems", "items"} & schema.keys()
-            parts = [part for one in fixed for part in (_COMMA, one)][1:]
-            return sequence(Text("["), *parts, Text("]"))
-        if most == 0 or schema.get("items") is False:
-            return Text("[]")
-        item = self.node(schema.get("items", True), f"{name} item")
-        further = Repeat(sequence(_COMMA, item), max(least - 1, 0), most and most - 1)
-        filled = sequence(item, further)
-        return sequence(Text("["), filled if least else optional(filled), Text("]"))
+        listed, further = schema.get("prefixItems", []), schema.get("items", True)
+        if isinstance(further, list):  # of drafts before 2020-12
+            listed, further = further, schema.get("additionalItems", True)
+        numbered = enumerate(listed[:most], 1)
+        fixed = [self.node(one, f"{name} {number}") for number, one in numbered]
+        if further is False:
+            most = len(fixed) if most is None else min(most, len(fixed))
+        if most is not None and most < least:
+            return _NOTHING
+        rest: Node = Text("")
+        if most is None or most > len(fixed):
+            item = self.node(further, f"{name} item")
+            room = None if most is None else most - len(fixed)
+            rest = _list(item, max(least - len(fixed), 0), room, started=bool(fixed))
+        for number, one in reversed(list(enumerate(fixed))):
+            whole = sequence(*([_COMMA] if number else []), one, rest)
+            rest = whole if number < least else optional(whole)
+        return sequence(Text("["), rest, Text("]"))
+
+
+def _list(item: Node, least: int, most: int | None, *, started: bool) -> Node:
+    """Return items with commas between them, and before the first if the list has *started*."""
+    further = sequence(_COMMA, item)
+    if started:
+        return Repeat(further, least, most)
+    filled = sequence(item, Repeat(further, max(least - 1, 0), None if most is None else most - 1))
+    return filled if least else optional(filled)
 
 
 def _renamed(node: Node) -> Node:

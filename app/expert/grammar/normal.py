@@ -188,8 +188,10 @@ def _prune(node: Node, can_match: Collection[str]) -> Node:
         case Choice(options):
             alive = [option for option in options if _matches(option, can_match)]
             return choice(*(_prune(option, can_match) for option in alive))
-        case Repeat(item) if _matches(item, can_match):
-            return replace(node, item=_prune(item, can_match))
+        case Repeat(item, _, most) if most != 0 and _matches(item, can_match):
+            pruned = _prune(item, can_match)
+            empty = isinstance(pruned, Text) and not pruned.text
+            return EMPTY if empty else replace(node, item=pruned)
         case Repeat():
             return EMPTY
         case _:

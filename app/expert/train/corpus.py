@@ -57,8 +57,10 @@ class Sequences:
 
 
 def held_out(example: Example | Document) -> bool:
-    """Tell whether an example is kept for evaluation: by its task's list, else by hash."""
-    if isinstance(example, Example) and is_heldout(example.task, example.group):
+    """Tell whether an example is kept for evaluation: by its file, its task's list, or by hash."""
+    if isinstance(example, Example) and (
+        example.held_out or is_heldout(example.task, example.group)
+    ):
         return True
     made_up = isinstance(example, Document) or example.task in (
         "copying",

@@ -23,10 +23,19 @@ class Example:
     group: str
     turns: tuple[Turn, ...]
     system: str = ""
+    judged: int = 0
+    """Which turn evaluation asks and judges; those before it are its history."""
+    held_out: bool = False
+    """Whether its own file keeps it for evaluation; `expert.train.split` lists the public ones."""
     form: tuple[str, str] | None = None
     """What holds an answer to this question alone: an option of a request (`schema`, `sql_schema`)
     and its text.
     """
+
+    @property
+    def question(self) -> Turn:
+        """The turn that evaluation asks and judges."""
+        return self.turns[self.judged]
 
 
 @dataclass(frozen=True)

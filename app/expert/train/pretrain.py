@@ -29,6 +29,7 @@ from expert.train.batches import Batch, Sampler
 from expert.train.budget import Budget
 from expert.train.checkpoint import load_state, save_state
 from expert.train.corpus import load_corpus, load_tokenizer
+from expert.train.divergence import all_finite, diverged
 from expert.train.evaluate import write_report
 from expert.train.export import export
 from expert.train.optimiser import Optimiser
@@ -136,7 +137,13 @@ class Run:
         self.step, self.tokens, self.seconds = last["step"], last["tokens"], last["seconds"]
 
     def state(self) -> dict[str, Any]:
-        """Return everything needed to continue after a kill."""
+        """Return everything needed to continue after a kill.
+
+        Raises:
+            VerificationError: a weight is no finite number, and nobody could go on from it.
+        """
+        if not all_finite(self.model.parameters()):
+            raise diverged("a weight", self.step)
         return {
             "optimiser": self.optimiser.state(),
             "sampler": self.sampler.state(),
@@ -152,7 +159,11 @@ class Run:
         self.step, self.tokens, self.seconds = state["counters"]
 
     def advance(self, seen: TaskLosses) -> None:
-        """Take one step."""
+        """Take one step.
+
+        Raises:
+            VerificationError: a loss or a gradient is no finite number; the weights are as before.
+        """
         started = time.monotonic()
         tokens = 0
         batches = [
@@ -160,6 +171,9 @@ class Run:
             for _ in range(self.recipe.training.batches_a_step)
         ]
         results = list(self.workers.map(partial(gradient, self.model), batches))
+        for values, gradients in results:
+            if not all_finite((values, *gradients)):
+                raise diverged("the loss", self.step + 1)
         for batch, (values, _) in zip(batches, results, strict=True):
             seen.add(values, batch.tasks)
             tokens += batch.size

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 
 from expert.dataset.generate.plan import Plan
 from expert.dataset.rows import Row
-from expert.train.rows import drawn
 
 SYSTEM = (
     "You write rows of a data set for training a language model. Write one JSON object a line and "
@@ -18,7 +18,7 @@ SYSTEM = (
 def request(plan: Plan, number: int) -> str:
     """Return the text of request *number*."""
     wanted = plan.wanted
-    rng = drawn(plan.identity, number)
+    rng = random.Random(f"{plan.identity} {number}")
     parts = [wanted.instruction.strip()]
     if wanted.topics:
         parts.append(f"Topic: {wanted.topics[number % len(wanted.topics)]}")

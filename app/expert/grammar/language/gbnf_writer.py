@@ -66,11 +66,12 @@ class _Writer:
     def _name(self, wanted: str) -> str:
         """Return the name of a rule in GBNF, which knows letters, digits and `-`."""
         if wanted not in self._names:
-            plain = base = re.sub(r"[^A-Za-z0-9]+", "-", wanted).strip("-") or "rule"
+            plain = re.sub(r"[^A-Za-z0-9]+", "-", wanted).strip("-")
+            plain = base = re.sub("^(json-)+", "", plain) or "rule"  # which are those of _JSON
             count = 1
-            while plain in self._names.values() or plain.startswith("json-"):
+            while plain in self._names.values():
                 count += 1
-                plain = f"{base.removeprefix('json-')}-{count}"
+                plain = f"{base}-{count}"
             self._names[wanted] = plain
         return self._names[wanted]
 

@@ -43,7 +43,7 @@ class Kinds:
         """
         reader = _Reader(tokens, end)
         node = self._either(reader)
-        if reader.peek():
+        if not reader.at_end():
             raise reader.place().error(f"unexpected {reader.peek()!r}", "Remove it, or add `or`.")
         return node
 
@@ -100,7 +100,8 @@ class Kinds:
 
     def _list(self, reader: "_Reader") -> Node:
         item = self._nested(reader)
-        least, most, between = 1, min(self.most, 50), Text(", ")
+        least, most = 1, min(self.most, 50)
+        between: Node = Text(", ")
         while reader.take(","):
             if reader.peek() == "separated":
                 break
@@ -111,7 +112,8 @@ class Kinds:
             least, most = bounds
         if reader.take("separated"):
             reader.require("by")
-            between = Text(reader.quotation("what stands between").text)
+            quote = reader.quotation("what stands between")
+            between = _text(quote.text, quote.place)
         if most == 0:
             return Text("")
         more = Repeat(sequence(between, item), max(least - 1, 0), most - 1)
@@ -126,6 +128,9 @@ class _Reader:
         self._tokens = tokens
         self._end = end
         self._at = 0
+
+    def at_end(self) -> bool:
+        return self._at >= len(self._tokens)
 
     def peek(self) -> str:
         return self._tokens[self._at].text if self._at < len(self._tokens) else ""

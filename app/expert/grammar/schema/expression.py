@@ -4,6 +4,7 @@ Anchors may stand at the ends of the whole expression or of its alternatives; lo
 back references, word boundaries and Unicode properties are not read.
 """
 
+import re
 from functools import cache
 
 from expert.grammar import chars
@@ -22,6 +23,7 @@ _SPACE = chars.ranges(
 _CLASSES = {"d": _DIGITS, "w": _WORD, "s": _SPACE}
 _CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 _DEEPEST = 40
+_HEX = re.compile("[0-9A-Fa-f]{1,6}")
 
 
 class NotRegularError(Exception):
@@ -48,6 +50,16 @@ def parse_expression(pattern: str) -> Node:
     if reader.place < len(pattern):
         raise NotRegularError
     return node
+
+
+def class_members(written: str) -> Ranges | None:
+    """Return the characters of a class in brackets; None if it has what is not read."""
+    reader = _Reader(written)
+    reader.place = 1
+    try:
+        return reader.set()
+    except NotRegularError:
+        return None
 
 
 class _Reader:
@@ -116,11 +128,11 @@ class _Reader:
         if char == "(":
             return self._group(depth)
         if char == "[":
-            return Chars(self._set())
+            return Chars(self.set())
         if char == ".":
             return Chars(chars.complement(_LINE_ENDS))
         if char == "\\":
-            return Chars(self._escape())
+            return Chars(_ranges(self._escape()))
         if char in "*+?{":
             raise NotRegularError
         return Chars(chars.of(char))
@@ -130,7 +142,7 @@ class _Reader:
             if self._peek(1) == ":":
                 self.place += 2
             elif self._peek(1) == "<" and self._peek(2) not in "=!":
-                self.place = self.pattern.index(">", self.place) + 1
+                self.place = self._find(">") + 1
             else:
                 raise NotRegularError
         node = self.options(depth + 1)
@@ -139,63 +151,72 @@ class _Reader:
         self.place += 1
         return node
 
-    def _set(self) -> Ranges:
+    def set(self) -> Ranges:
+        """Read the members of a class, whose bracket is open, up to its end."""
         inverse = self._peek() == "^"
         self.place += inverse
         members: list[Ranges] = []
         while self._peek() != "]":
             low = self._member()
-            if self._peek() == "-" and self._peek(1) not in ("]", "") and len(low) == 1:
+            if isinstance(low, int) and self._peek() == "-" and self._peek(1) not in ("]", ""):
                 self.place += 1
                 high = self._member()
-                if len(high) != 1 or low[0][0] != low[0][1] or high[0][0] != high[0][1]:
+                if not isinstance(high, int):
                     raise NotRegularError
-                members.append(chars.ranges([(low[0][0], high[0][0])]))
+                members.append(chars.ranges([(low, high)]))
             else:
-                members.append(low)
+                members.append(_ranges(low))
         self.place += 1
         found = chars.union(members)
         return chars.complement(found) if inverse else found
 
-    def _member(self) -> Ranges:
+    def _member(self) -> int | Ranges:
         char = self._peek()
         if not char:
             raise NotRegularError
         self.place += 1
         if char != "\\":
-            return chars.of(char)
+            return ord(char)
         if self._peek() == "b":
             self.place += 1
-            return chars.of("\b")
+            return ord("\b")
         return self._escape()
 
-    def _escape(self) -> Ranges:
+    def _escape(self) -> int | Ranges:
+        """Return the character that an escape stands for, or the class."""
         kind = self._peek()
         self.place += 1
         if kind.lower() in _CLASSES:
             members = _CLASSES[kind.lower()]
             return chars.complement(members) if kind.isupper() else members
         if kind in _CONTROLS:
-            return chars.of(chr(_CONTROLS[kind]))
+            return _CONTROLS[kind]
         if kind in ("x", "u"):
-            return chars.ranges([(self._hex(kind),) * 2])
+            return self._hex(kind)
         if not kind or kind.isalnum():
             raise NotRegularError
-        return chars.of(kind)
+        return ord(kind)
 
     def _hex(self, kind: str) -> int:
-        if self._peek() == "{":
-            end = self.pattern.find("}", self.place)
-            digits = self.pattern[self.place + 1 : end]
-            self.place = end + 1
-        else:
-            size = 2 if kind == "x" else 4
-            digits = self.pattern[self.place : self.place + size]
-            self.place += size
-        try:
-            return int(digits, 16)
-        except ValueError as error:
-            raise NotRegularError from error
+        braces = self._peek() == "{"
+        size = 2 if kind == "x" else 4
+        start = self.place + braces
+        end = self._find("}") if braces else start + size
+        digits = self.pattern[start:end]
+        self.place = end + braces
+        if not _HEX.fullmatch(digits) or not (braces or len(digits) == size):
+            raise NotRegularError
+        return int(digits, 16)
+
+    def _find(self, closer: str) -> int:
+        place = self.pattern.find(closer, self.place)
+        if place < 0:
+            raise NotRegularError
+        return place
 
     def _peek(self, ahead: int = 0) -> str:
         return self.pattern[self.place + ahead : self.place + ahead + 1]
+
+
+def _ranges(found: int | Ranges) -> Ranges:
+    return chars.ranges([(found, found)]) if isinstance(found, int) else found

@@ -26,7 +26,11 @@ _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 _RELATIVE_POINTER = re.compile(r"(?:0|[1-9][0-9]*)(?:#|(?:/(?:[^~/]|~[01])*)*)")
 _URI_CHARS = r"A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;="
 _URI = re.compile(rf"(?:[{_URI_CHARS}]|%[0-9A-Fa-f]{{2}})*")
-_IRI = re.compile(rf"(?:[{_URI_CHARS}\u00a0-\U000efffd]|%[0-9A-Fa-f]{{2}})*")
+_UCS_CHARS = "\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef" + "".join(
+    f"{chr(first)}-{chr((first | 0xFFFF) - 2)}"
+    for first in (*range(0x10000, 0xE0000, 0x10000), 0xE1000)
+)
+_IRI = re.compile(rf"(?:[{_URI_CHARS}{_UCS_CHARS}]|%[0-9A-Fa-f]{{2}})*")
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010fffd]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _VARIABLE = r"V(?:\.V)*(?::[1-9]\d{0,3}|\*)?".replace("V", r"(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2})+")
@@ -121,9 +125,9 @@ def _is_authority(text: str) -> bool:
 
 
 def _is_iri_reference(text: str) -> bool:
-    rest, mark, query = text.partition("?")
-    plain = _PRIVATE.sub("a", query) if "#" not in query else query
-    return _is_reference(rest + mark + plain, _IRI)
+    rest, end, fragment = text.partition("#")
+    path, mark, query = rest.partition("?")
+    return _is_reference(path + mark + _PRIVATE.sub("a", query) + end + fragment, _IRI)
 
 
 FORMATS: dict[str, Callable[[str], bool]] = {

@@ -11,6 +11,12 @@ _ALLOWED = frozenset(
     "-\u00b7\u00df\u03c2\u0375\u05f3\u05f4\u0f0b\u3007\u30fb\u200c\u200d\u06fd\u06fe"
 )
 _FORBIDDEN = frozenset("\u0640\u07fa\u302e\u302f\u3031\u3032\u3033\u3034\u3035\u303b")
+_IGNORED = (
+    *((0x34F, 0x34F), (0x17B4, 0x17B5), (0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF)),
+    *((0x20D0, 0x20FF), (0x1D100, 0x1D1FF), (0x1D200, 0x1D24F)),
+    *((0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF)),
+)
+"""Properties and blocks that RFC 5892 ignores, and Hangul in single letters: 2.3, 2.4 and 2.9."""
 _VIRAMA = 9
 _SEPARATORS = "\u3002\uff0e\uff61"
 
@@ -86,7 +92,8 @@ def _is_allowed(char: str) -> bool:
     known = unicodedata.category(char) in _LETTERS or char in _ALLOWED
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", char).casefold())
     stable = folded == char or char in _ALLOWED
-    return known and stable and char not in _FORBIDDEN
+    ignored = any(first <= ord(char) <= last for first, last in _IGNORED)
+    return known and stable and char not in _FORBIDDEN and not ignored
 
 
 def _has(label: str, first: str, last: str) -> bool:

@@ -165,7 +165,8 @@ def _other_words(words: list[str]) -> str:
     heads = sorted({word[0] for word in words if word})
     options = [] if "" in words else [""]
     escaped = "".join(f"\\x{{{ord(head):x}}}" for head in heads)
-    options.append(f"[^{escaped}](?s:.*)" if heads else "(?s:.+)")
+    # U+0000 keeps the engine from misreading the class: see `patterns.to_engine_syntax`.
+    options.append(f"[^\\x00{escaped}](?s:.*)" if heads else "(?s:.+)")
     for head in heads:
         tails = [word[1:] for word in words if word[:1] == head]
         options.append(f"\\x{{{ord(head):x}}}(?:{_other_words(tails)})")

@@ -11,6 +11,7 @@ from typing import Any
 from expert.grammar.schema.document import Document, Schema
 from expert.grammar.schema.members import item_schemas, member_schemas
 from expert.grammar.schema.validator import Validator
+from expert.grammar.schema.values import key_of
 
 
 def arrange(document: Document, value: Any) -> Any:
@@ -23,6 +24,7 @@ def arrange_under(judge: Validator, schemas: list[Schema], value: Any) -> Any:
     if not isinstance(value, dict | list):
         return value
     applied = _applied(judge, schemas, value)
+    value = _as_listed(applied, value)
     if isinstance(value, list):
         return [
             arrange_under(judge, [s for one in applied for s in item_schemas(one, index)], member)
@@ -39,11 +41,20 @@ def arrange_under(judge: Validator, schemas: list[Schema], value: Any) -> Any:
     }
 
 
+def _as_listed(applied: list[dict[str, Any]], value: Any) -> Any:
+    """Return *value* in the order in which a schema lists it, if one does."""
+    for schema in applied:
+        for listed in schema.get("enum", [schema["const"]] if "const" in schema else []):
+            if key_of(listed) == key_of(value):
+                return listed
+    return value
+
+
 def _required(schema: dict[str, Any], value: dict[str, Any]) -> list[str]:
     names = list(schema.get("required", ()))
     for name, asked in schema.get("dependentRequired", {}).items():
         names += [name, *asked] if name in value else []
-    return names
+    return names + [name for name in schema.get("dependentSchemas", {}) if name in value]
 
 
 def _applied(judge: Validator, schemas: list[Schema], value: Any) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from expert.errors import UsageError
+from expert.grammar import chars
+from expert.grammar.schema.expression import class_members
 from expert.grammar.schema.probe import byte_matcher
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 _SPACE = r"\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _SETS = {"d": "0-9", "w": "0-9A-Za-z_", "s": _SPACE}
+_CONTROLS = chars.ranges([(1, 0x1F)])
+_ESCAPED = chars.of('"\\')
+_OPERATORS = re.compile(r"\[|&&|--|~~")
 _GROUP = re.compile(r"\(\?(?![:=!]|<[=!]|<[A-Za-z_$][\w$]*>)")
 _LACKING = re.compile(r"\(\?(?:[=!]|<[=!])|\\[1-9k]")
 _NESTED = re.compile(r"[*+}]\??\)[*+{]")
@@ -73,15 +78,45 @@ def is_expression(text: str) -> bool:
 
 def to_engine_syntax(pattern: str) -> str:
     """Write the character classes of ECMA-262 out, which other engines read differently."""
-    made, inside, index = [], False, 0
+    made: list[str] = []
+    inside, opened, index = False, 0, 0
     while index < len(pattern):
         part = pattern[index : index + 2] if pattern[index] == "\\" else pattern[index]
         if part[1:] == "c" and pattern[index + 2 : index + 3].isalpha():
             part = pattern[index : index + 3]
         index += len(part)
+        opened = len(made) if part == "[" and not inside else opened
         made.append(_written_out(part, inside))
+        if inside and part == "]":
+            made[opened:] = [_class("".join(made[opened:]))]
         inside = part == "[" or (inside and part != "]")
     return "".join(made)
+
+
+def _class(written: str) -> str:
+    """Return a class of characters as the engine reads it in the sense of ECMA-262.
+
+    To Rust brackets in a class are a class inside, and doubled signs operators; llguidance 1.9
+    lets a class of all control characters match a quote and a backslash, so U+0000 is left out.
+    """
+    members = class_members(written)
+    if not members:
+        return written
+    wide = chars.intersect(members, _CONTROLS) == _CONTROLS
+    misread = wide and chars.intersect(members, _ESCAPED) != _ESCAPED
+    if misread or _OPERATORS.search(written, 1):
+        return "[" + "".join(map(_range, members)) + "]"
+    return written
+
+
+def _range(ends: tuple[int, int]) -> str:
+    return "-".join(map(_point, dict.fromkeys(ends)))
+
+
+def _point(point: int) -> str:
+    if point > 0xFFFF:
+        return chr(point)
+    return f"\\x{point:02x}" if point < 256 else f"\\u{point:04x}"
 
 
 def _written_out(part: str, inside: bool) -> str:

@@ -80,11 +80,7 @@ def _keys(schema: object) -> set[str]:
         one, depth = pending.pop()
         count += 1
         if count > 10 * _LARGEST:
-            raise VerificationError(
-                "The schema is too large.",
-                f"It has more than {10 * _LARGEST:,} values.",
-                "Use a part of it.",
-            )
+            raise _too_large(10 * _LARGEST, "values")
         if depth > _DEEPEST_JSON:
             raise _too_deep()
         if isinstance(one, dict):
@@ -93,6 +89,12 @@ def _keys(schema: object) -> set[str]:
         elif isinstance(one, list):
             pending += [(inner, depth + 1) for inner in one]
     return keys
+
+
+def _too_large(most: int, what: str) -> VerificationError:
+    return VerificationError(
+        "The schema is too large.", f"It has more than {most:,} {what}.", "Use a part of it."
+    )
 
 
 def _too_deep() -> VerificationError:
@@ -124,8 +126,10 @@ class _Reader:
             raise _wrong(place, "a schema", "an object, true or false")
         self._depth += 1
         self._count += 1
-        if self._depth > _DEEPEST or self._count > _LARGEST:
+        if self._depth > _DEEPEST:
             raise _too_deep()
+        if self._count > _LARGEST:
+            raise _too_large(_LARGEST, "schemas, each counted as often as it stands there")
         base = self.index.base(raw, base)
         made: dict[str, Any] = {}
         self.places[id(made)] = place

@@ -16,6 +16,8 @@ _WORK = 1000  # values tried
 _MOST_ITEMS = 50
 _OTHERS = 26  # numbers and strings tried beside those that a schema itself names
 _TYPES = ("null", "boolean", "integer", "string", "array", "object", "number")
+_BOUNDS = {"minimum": 0, "exclusiveMinimum": 1, "maximum": 0, "exclusiveMaximum": -1}
+"""By keyword: how far from it a number is tried."""
 _FORMATS = {
     "date": ["2000-01-01"],
     "date-time": ["2000-01-01T00:00:00Z", "2000-01-01T00:00:00+00:00"],
@@ -163,7 +165,7 @@ def _applied(judge: Validator, schemas: list[Schema]) -> Iterator[dict[str, Any]
 
 
 def _numbers(applied: list[dict[str, Any]]) -> Iterator[float]:
-    for keyword, step in (("minimum", 0), ("exclusiveMinimum", 1), ("maximum", 0)):
+    for keyword, step in _BOUNDS.items():
         yield from (one[keyword] + step for one in applied if keyword in one)
     for step in (one["multipleOf"] for one in applied if "multipleOf" in one):
         yield from (step * times for times in range(_OTHERS))

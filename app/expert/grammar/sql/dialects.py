@@ -13,6 +13,7 @@ _COMMON = """
     using values when where with
 """
 COMMON_RESERVED = frozenset(_COMMON.split())
+_SQLITE = "cast current_date current_time current_timestamp nothing raise recursive"
 _POSTGRES = """analyse analyze any array both cast column current_date current_time
     current_timestamp current_user do fetch for grant ilike initially interval lateral leading
     localtime only placing session_user similar some symmetric trailing user variadic verbose
@@ -144,11 +145,9 @@ class Dialect:
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
-        Dialect("sqlite", _SQLITE_RULES, '"`', COMMON_RESERVED, "'\"", False),
-        Dialect(
-            "postgres", _POSTGRES_RULES, '"', COMMON_RESERVED.union(_POSTGRES.split()), "'", True
-        ),
-        Dialect("mysql", _MYSQL_RULES, "`", COMMON_RESERVED.union(_MYSQL.split()), "'\"", False),
+        Dialect("sqlite", _SQLITE_RULES, '"`', _reserved(_SQLITE), "'\"", False),
+        Dialect("postgres", _POSTGRES_RULES, '"', _reserved(_POSTGRES), "'", True),
+        Dialect("mysql", _MYSQL_RULES, "`", _reserved(_MYSQL), "'\"", False),
     )
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expert.errors import NotFoundError, ResourceError, UsageError, VerificationError
+from expert.errors import ResourceError, UsageError, VerificationError
 from expert.train.adapter.base import Base
 from expert.train.adapter.feed import Feed, answered
 from expert.train.adapter.recipe import Recipe
+from expert.train.adapter.task_data import TaskData
 from expert.train.batches import Batch, Sampler
 from expert.train.corpus import (
     Progress,
@@ -31,10 +32,9 @@ from expert.train.corpus import (
     held_out,
     nothing,
 )
-from expert.train.examples import Example, Source
+from expert.train.examples import Example
 from expert.train.recipe import Knots
 from expert.train.rows import digest
-from expert.train.tasks import BUILDERS
 
 Encoded = tuple[Tokens, NDArray[np.uint8]]
 """Tokens of a sequence, and one where a loss is taken on them."""
@@ -75,7 +75,7 @@ AS_IT_IS: Retold = (lambda example: example, "")
 def load_dataset(
     recipe: Recipe,
     base: Base,
-    data: Path,
+    data: TaskData,
     run: Path,
     progress: Progress = nothing,
     retold: Retold = AS_IT_IS,
@@ -93,7 +93,8 @@ def load_dataset(
     training, validation = {}, {}
     for done, task in enumerate(recipe.tasks):
         progress(done, len(recipe.tasks))
-        path = run / "sequences" / f"{task}-{_key(recipe, base, task, retold[1])}.npz"
+        answers = retold[1] + data.fingerprint(task)
+        path = run / "sequences" / f"{task}-{_key(recipe, base, task, answers)}.npz"
         if not path.exists():
             _write(path, *_split(recipe, base, data, task, retold))
         training[task], validation[task] = _read(path, "training"), _read(path, "validation")
@@ -116,30 +117,6 @@ def hash_of(arrays: Iterable[NDArray[Any]]) -> str:
     return total.hexdigest()
 
 
-def examples(data: Path, task: str, variants: Iterable[int] = (0,)) -> Iterator[Example]:
-    """Yield what a task's builder makes of the rows, with errors that name the task.
-
-    Raises:
-        NotFoundError: a file is missing.
-        VerificationError: a row is damaged.
-    """
-    try:
-        for variant in variants:
-            yield from BUILDERS[task](Source(data, variant))
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            f"The data of the task {task} is not there.",
-            f"{error.filename} does not exist.",
-            "Give the folder that holds experts/ and pretrain/ with --data.",
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise VerificationError(
-            f"A row of the task {task} cannot be used.",
-            f"{type(error).__name__}: {error}.",
-            "Correct the data, or leave the task out of the recipe.",
-        ) from error
-
-
 def is_validation(example: Example, one_in: int) -> bool:
     """Tell whether a training example is kept for validation: by group, or by its own text where
     a group is a whole file.
@@ -156,13 +133,13 @@ def _key(recipe: Recipe, base: Base, task: str, answers: str) -> str:
 
 
 def _split(
-    recipe: Recipe, base: Base, data: Path, task: str, retold: Retold
+    recipe: Recipe, base: Base, data: TaskData, task: str, retold: Retold
 ) -> tuple[list[Encoded], list[Encoded]]:
     late = recipe.adapter.activation == "answer"
     training: list[Encoded] = []
     validation: list[Encoded] = []
     drawn = range(recipe.tasks[task].variants)
-    kept = (e for e in examples(data, task, drawn) if not held_out(e))
+    kept = (e for e in data.examples(task, drawn) if not held_out(e))
     told = map(retold[0], islice(kept, recipe.data.limit or None))
     for example in filter(None, told):
         tokens, mask = encode_conversation(base.tokenizer, example)

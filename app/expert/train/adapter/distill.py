@@ -18,9 +18,10 @@ from pathlib import Path
 
 from expert.errors import ResourceError, VerificationError
 from expert.train.adapter.base import Base
-from expert.train.adapter.dataset import Dataset, examples, load_dataset
+from expert.train.adapter.dataset import Dataset, load_dataset
 from expert.train.adapter.feed import Method
 from expert.train.adapter.recipe import Recipe
+from expert.train.adapter.task_data import TaskData
 from expert.train.corpus import Progress, held_out
 from expert.train.examples import Example, Turn
 from expert.types import Message
@@ -134,15 +135,15 @@ def fingerprint(value: object) -> str:
     return sha256(repr(value).encode()).hexdigest()[:24]
 
 
-def questions(recipe: Recipe, data: Path) -> Iterator[Example]:
+def questions(recipe: Recipe, data: TaskData) -> Iterator[Example]:
     """Yield the conversations of a recipe's tasks that may be learnt from."""
     for task, settings in recipe.tasks.items():
-        drawn = examples(data, task, range(settings.variants))
+        drawn = data.examples(task, range(settings.variants))
         yield from islice((e for e in drawn if not held_out(e)), recipe.data.limit or None)
 
 
 def load_answered(
-    recipe: Recipe, base: Base, data: Path, run: Path, progress: Progress, teacher: Teacher
+    recipe: Recipe, base: Base, data: TaskData, run: Path, progress: Progress, teacher: Teacher
 ) -> Dataset:
     """Return the sequences of a recipe with the teacher's answers, asking for them first.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from expert.train.adapter.base import Base
 from expert.train.adapter.recipe import Recipe
+from expert.train.adapter.task_data import TaskData
 from expert.train.adapter.trainee import Trainee, token_losses
 from expert.train.batches import Batch
 from expert.train.corpus import Progress
@@ -84,8 +85,8 @@ class Method:
 
     name: str
     """As manifests call it."""
-    load: Callable[[Recipe, Base, Path, Path, Progress], Material]
-    """Reads the rows of a recipe: of which base, from which data folder, into which run's."""
+    load: Callable[[Recipe, Base, TaskData, Path, Progress], Material]
+    """Reads the rows of a recipe: of which base, from which data, into which run's folder."""
 
 
 def answered(trainee: Trainee, batch: Batch) -> Measured:

@@ -81,6 +81,8 @@ class LowRank(nn.Module):
 class LeanTrainee:
     """A lean Qwen3 whose linear layers all carry a LoRA."""
 
+    left_out: tuple[str, ...] = ()
+
     def __init__(
         self,
         base: Base,

@@ -20,8 +20,9 @@ from expert.package.pack import SOURCE_MANIFEST, pack
 from expert.train.adapter.base import Base
 from expert.train.adapter.recipe import Adapter
 from expert.train.adapter.trainee import TARGETS
+from expert_converters.architectures import load_architecture
 from expert_converters.errors import ConversionError
-from expert_converters.gguf_file import inspect
+from expert_converters.gguf_file import GGUFFile, inspect
 from expert_converters.kinds import AdapterJob, AdapterReport, convert_adapter
 
 ABOUT, ROUTING, CARD = "manifest.toml", "routing.txt", "README.md"
@@ -118,12 +119,19 @@ def adapter_entry(kind: Adapter, base: Base, report: AdapterReport) -> dict[str,
         "kind": "lora",
         "rank": int(rank),
         "alpha": float(str(facts.metadata["adapter.lora.alpha"])),
-        "targets": list(TARGETS),
+        "targets": adapted_layers(facts),
         "activation": kind.activation,
     }
     if kind.activation == "answer":
         entry["invocation_tokens"] = list(base.invocation)
     return entry
+
+
+def adapted_layers(adapter: GGUFFile) -> list[str]:
+    """Return the kinds of linear layers that an adapter acts on anywhere."""
+    module_name = load_architecture("qwen3").module_name
+    found = {module_name(name.removesuffix(".weight.lora_a")) or "" for name in adapter.tensors}
+    return [kind for kind in TARGETS if any(name.endswith(kind) for name in found)]
 
 
 def training_entry(record: dict[str, Any], recipe_digest: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from expert.errors import WrongBaseError
+from expert.errors import UsageError, WrongBaseError
 from expert.train.adapter import fast
 from expert.train.adapter.base import Base
 from expert.train.adapter.recipe import Adapter
@@ -29,7 +29,13 @@ class PeftTrainee:
     def __init__(self, base: Base, adapter: Adapter, device: str) -> None:
         self.whole = fast.usable(base, adapter, device)
         """Whether the model computes the logits of every position."""
-        model = fast.load(base, adapter) if self.whole else adapted(base, adapter, device)
+        self.left_out: tuple[str, ...] = ()
+        if self.whole:
+            model = fast.load(base, adapter)
+        else:
+            plain = load_model(base, device)
+            self.left_out = empty_layers(plain, base) if adapter.kind == "dora" else ()
+            model = adapted(plain, base, adapter, self.left_out)
         self.model: Any = model.to(device)
         self.device = device
         self.prefix = adapter.rank if adapter.kind == "soft-prompt" else 0
@@ -80,14 +86,38 @@ class PeftTrainee:
         self.model.save_pretrained(str(folder))
 
 
-def adapted(base: Base, adapter: Adapter, device: str) -> Any:
-    """Return the base, frozen, with an adapter of PEFT."""
+def empty_layers(model: nn.Module, base: Base) -> tuple[str, ...]:
+    """Return the linear layers of which a row is all zero: DoRA divides by the lengths of rows.
+
+    Raises:
+        UsageError: every layer has such rows.
+    """
+    layers = {
+        name: module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and name.endswith(TARGETS)
+    }
+    empty = tuple(name for name, weight in layers.items() if not weight.norm(dim=1).all())
+    if len(empty) == len(layers):
+        raise UsageError(
+            f"DoRA cannot be trained on {base.file}.",
+            f"It divides by the lengths of rows, and rows are all zero in every layer: "
+            f"{', '.join(empty)}.",
+            'Set kind = "lora" in the recipe.',
+        )
+    return empty
+
+
+def adapted(model: nn.Module, base: Base, adapter: Adapter, left_out: tuple[str, ...]) -> Any:
+    """Return the base, frozen, with an adapter of PEFT, except on the layers that are left out."""
     from peft import get_peft_model
 
     invocation = list(base.invocation) if adapter.activation == "answer" else None
-    model = load_model(base, device)
     model.requires_grad_(False)
-    return get_peft_model(model, config(adapter, base, invocation))
+    settings = config(adapter, base, invocation)
+    if left_out:
+        settings.exclude_modules = set(left_out)
+    return get_peft_model(model, settings)
 
 
 def config(adapter: Adapter, base: Base, invocation: list[int] | None) -> Any:

@@ -20,10 +20,11 @@ from torch import Tensor
 
 from expert.errors import UsageError, VerificationError
 from expert.train.adapter.base import Base
-from expert.train.adapter.dataset import Encoded, arrays_of, examples, hash_of
+from expert.train.adapter.dataset import Encoded, arrays_of, hash_of
 from expert.train.adapter.feed import Feed, Measured, Method
 from expert.train.adapter.pairs import Pair, read_pairs
 from expert.train.adapter.recipe import Recipe
+from expert.train.adapter.task_data import TaskData
 from expert.train.adapter.trainee import Trainee, token_losses
 from expert.train.batches import Batch, Sampler, assemble
 from expert.train.corpus import Progress, Sequences, held_out
@@ -142,7 +143,9 @@ class PairSet:
         )
 
 
-def load_pairs(recipe: Recipe, base: Base, data: Path, run: Path, progress: Progress) -> PairSet:
+def load_pairs(
+    recipe: Recipe, base: Base, data: TaskData, run: Path, progress: Progress
+) -> PairSet:
     """Return the encoded pairs of a recipe, without those that ask a held-out question.
 
     Raises:
@@ -161,7 +164,7 @@ def load_pairs(recipe: Recipe, base: Base, data: Path, run: Path, progress: Prog
     files = recipe.preferences.files
     for done, name in enumerate(files):
         progress(done, len(files))
-        for pair in read_pairs(data / name):
+        for pair in read_pairs(data.file(name)):
             halves = encode_pair(base, pair)
             if pair.question not in kept_out and max(len(t) for t, _ in halves) <= (
                 recipe.data.longest
@@ -188,10 +191,10 @@ def refuse(recipe: Recipe, training: int, validation: int) -> Any:
     )
 
 
-def heldout_prompts(recipe: Recipe, data: Path) -> frozenset[str]:
+def heldout_prompts(recipe: Recipe, data: TaskData) -> frozenset[str]:
     """Return the questions that the recipe's evaluation asks, which no pair may ask."""
-    found = (e for task in recipe.evaluation.tasks for e in examples(data, task) if held_out(e))
-    return frozenset(example.turns[0].prompt.strip() for example in found)
+    found = (e for task in recipe.evaluation.tasks for e in data.examples(task) if held_out(e))
+    return frozenset(example.question.prompt.strip() for example in found)
 
 
 def encode_pair(base: Base, pair: Pair) -> tuple[Encoded, Encoded]:

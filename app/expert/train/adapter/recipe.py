@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from expert.errors import NotFoundError, UsageError
+from expert.train.evaluation.judges import MEASURES
 from expert.train.tasks import BUILDERS
 
 Section = TypeVar("Section")
+TASK_NAME = re.compile(r"[\w-]+")
 KINDS = ("lora", "dora", "ia3", "soft-prompt")
 
 
@@ -30,12 +33,18 @@ class Data:
 
 @dataclass(frozen=True)
 class Task:
-    """One source of examples."""
+    """One source of examples: a task of the public data, or a file of one's own."""
 
     share: float
     """Its part of the tokens, relative to the others."""
     variants: int = 1
     """How many random variants of each row are made."""
+    file: str = ""
+    """Rows of one's own, beside the recipe or below the data folder; empty: public ones."""
+    heldout: str = ""
+    """Rows of one's own that are measured on and never trained on."""
+    metric: str = ""
+    """How answers to them are judged."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ class Preferences:
     """Pairs of answers, one of them preferred, that `expert train dpo` learns from."""
 
     files: tuple[str, ...]
-    """JSON Lines below the data folder, `.jsonl` or `.jsonl.zst`."""
+    """JSON Lines beside the recipe or below the data folder, `.jsonl` or `.jsonl.zst`."""
     beta: float = 0.1
     """How dear it is to move away from the base: the temperature of the preference loss."""
 
@@ -120,6 +129,12 @@ class Recipe:
     """Other settings for other bases: `width` says which, `adapter` and `training` what."""
     preferences: Preferences | None = None
     distillation: Distillation = Distillation()
+
+    @property
+    def public(self) -> bool:
+        """Whether any of its tasks is one of the public data."""
+        named = (*self.tasks, *self.evaluation.tasks)
+        return any(name not in self.tasks or not self.tasks[name].file for name in named)
 
     def for_base(self, width: int) -> Recipe:
         """Return the recipe with the settings for a base whose embeddings are so wide."""
@@ -208,9 +223,7 @@ def check(recipe: Recipe, unknown: dict[str, Any]) -> None:
         raise ValueError(f"there is no setting {', '.join(map(repr, unknown))}")
     if not recipe.tasks and recipe.preferences is None:
         raise ValueError("[tasks] names none")
-    for task in (*recipe.tasks, *recipe.evaluation.tasks):
-        if task not in BUILDERS:
-            raise ValueError(f"there is no task {task!r}; there are {', '.join(BUILDERS)}")
+    check_tasks(recipe)
     for name, settings in recipe.bases.items():
         for part, kind in (("adapter", Adapter), ("training", Training)):
             known = {field.name for field in fields(kind)}
@@ -232,6 +245,47 @@ def check(recipe: Recipe, unknown: dict[str, Any]) -> None:
         raise ValueError("[distillation] top is above zero, and weight at most 1")
     if adapter.rank < 1 or adapter.alpha <= 0 or recipe.training.batches_a_step < 1:
         raise ValueError("rank, alpha and batches_a_step are above zero")
+
+
+def check_tasks(recipe: Recipe) -> None:
+    """Refuse tasks that no data can be found or judged for.
+
+    Raises:
+        ValueError: it says which and why.
+    """
+    own = {name: task for name, task in recipe.tasks.items() if task.file}
+    for name in (*recipe.tasks, *recipe.evaluation.tasks):
+        if name not in BUILDERS and name not in own:
+            known = ", ".join(BUILDERS)
+            raise ValueError(
+                f"there is no task {name!r}; there are {known}, and [tasks.NAME] with a file"
+            )
+    for name, task in recipe.tasks.items():
+        if task.file:
+            check_own(name, task, measured=name in recipe.evaluation.tasks)
+        elif task.heldout or task.metric:
+            raise ValueError(f"[tasks.{name}] heldout and metric are for a file of one's own")
+
+
+def check_own(name: str, task: Task, *, measured: bool) -> None:
+    """Refuse settings of a task with a file that contradict each other.
+
+    Raises:
+        ValueError: it says which.
+    """
+    if name in BUILDERS:
+        raise ValueError(f"[tasks.{name}] {name} is a task of the public data; take another name")
+    if not TASK_NAME.fullmatch(name):
+        raise ValueError(f"[tasks.{name}] a name has letters, digits, - and _ alone")
+    if task.variants != 1:
+        raise ValueError(f"[tasks.{name}] rows of a file have no variants")
+    if bool(task.heldout) != bool(task.metric):
+        raise ValueError(f"[tasks.{name}] heldout and metric go together")
+    if task.metric and task.metric not in MEASURES:
+        known = ", ".join(MEASURES)
+        raise ValueError(f"[tasks.{name}] there is no metric {task.metric!r}; there are {known}")
+    if measured and not task.heldout:
+        raise ValueError(f"[evaluation] measures {name!r}, so [tasks.{name}] needs heldout rows")
 
 
 def refusal(path: Path, why: str) -> UsageError:

@@ -49,6 +49,7 @@ def describe(facts: Facts, run: Run) -> dict[str, Any]:
         "recipe": asdict(facts.recipe),
         "base": {"name": base.name, "identity": asdict(base.identity)},
         "data": {"sha256": material.digest, "conversations": material.rows},
+        "left_out": list(run.trainee.left_out),
         "rate": run.rate,
         "device": f"{described(run.processes)}, {platform.machine()}",
         "versions": versions(),

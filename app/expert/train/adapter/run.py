@@ -25,6 +25,7 @@ from expert.train.adapter.recipe import Recipe
 from expert.train.adapter.trainee import Trainee
 from expert.train.budget import Budget
 from expert.train.checkpoint import NAME, load_state, save_state
+from expert.train.divergence import all_finite, diverged
 from expert.train.pretrain import LONGEST_STEP, TaskLosses
 
 VALIDATION = "validation"
@@ -84,14 +85,22 @@ class Run:
         return [weight.detach().cpu().clone() for weight in self.learnt]
 
     def advance(self, seen: TaskLosses) -> None:
-        """Take one step: this process computes its share of the batches."""
+        """Take one step: this process computes its share of the batches.
+
+        Raises:
+            VerificationError: a loss or a gradient is no finite number; the weights are as before.
+        """
         started = time.monotonic()
         count = self.recipe.training.batches_a_step
         batches = [self.feed.draws.next_batch(self.budget.progress) for _ in range(count)]
+        total = torch.zeros(1, dtype=torch.float64)
         for measured, gradients in self.workers.map(self._gradient, self._share(batches)):
+            total += measured.values.sum().cpu()
             seen.add(measured.values, measured.tasks)
             for weight, gradient in zip(self.learnt, gradients, strict=True):
                 weight.grad = gradient if weight.grad is None else weight.grad + gradient
+        if not all_finite([self.processes.add(total)]):
+            raise diverged("the loss", self.step + 1)
         self._update(count)
         tokens = sum(batch.size for batch in batches)
         elapsed = self.processes.agree(min(time.monotonic() - started, LONGEST_STEP))
@@ -104,7 +113,8 @@ class Run:
         for weight in self.learnt:
             own = torch.zeros_like(weight) if weight.grad is None else weight.grad
             weight.grad = self.processes.add(own) / batches
-        torch.nn.utils.clip_grad_norm_(self.learnt, CLIP)
+        if not all_finite([torch.nn.utils.clip_grad_norm_(self.learnt, CLIP)]):
+            raise diverged("the gradient", self.step + 1)
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * self.budget.rate
         self.optimiser.step()
@@ -119,11 +129,17 @@ class Run:
         return Measured(measured.values.detach(), measured.tasks), gradients
 
     def validate(self) -> float:
-        """Return the mean loss of the validation batches; keep the weights if none was lower."""
+        """Return the mean loss of the validation batches; keep the weights if none was lower.
+
+        Raises:
+            VerificationError: it is no finite number.
+        """
         values = self.losses_of(self._share(self.feed.validation))
         total = torch.tensor([float(values.sum()), float(len(values))], dtype=torch.float64)
         total = self.processes.add(total)
         loss = float(total[0] / total[1])
+        if not math.isfinite(loss):
+            raise diverged("the validation loss", self.step)
         if loss < self.best_loss:
             self.best_loss, self.best, self.stale = loss, self.copies(), 0
         else:
@@ -145,7 +161,13 @@ class Run:
                 weight.copy_(best)
 
     def state(self, key: str) -> dict[str, Any]:
-        """Return everything needed to continue; *key* says what it belongs to."""
+        """Return everything needed to continue; *key* says what it belongs to.
+
+        Raises:
+            VerificationError: a weight is no finite number, and nobody could go on from it.
+        """
+        if not all_finite(self.learnt):
+            raise diverged("a weight", self.step)
         return {
             "key": key,
             "rate": self.rate,
@@ -181,7 +203,7 @@ def train(run: Run, folder: Path | None, key: str) -> Iterator[dict[str, Any]]:
 
     Raises:
         ResourceError: a checkpoint cannot be written; the last one is whole.
-        VerificationError: the loss is no number any more.
+        VerificationError: it diverged; the last checkpoint is from before.
     """
     settings = run.recipe.training
     seen = TaskLosses(run.feed.draws.names)
@@ -205,12 +227,6 @@ def _record(
 ) -> dict[str, Any]:
     seen.sums, seen.counts = run.processes.add(seen.sums), run.processes.add(seen.counts)
     losses = seen.means()
-    if not all(map(math.isfinite, losses.values())):
-        raise VerificationError(
-            "The training diverged: the loss is no number any more.",
-            f"It happened at step {run.step}.",
-            "Lower the rate in the recipe, or let --sweep find one.",
-        )
     record = {
         "step": run.step,
         "tokens": run.tokens,

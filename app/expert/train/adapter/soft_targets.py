@@ -31,6 +31,7 @@ from expert.train.adapter.dataset import Dataset, hash_of, load_dataset, mix
 from expert.train.adapter.distill import fingerprint
 from expert.train.adapter.feed import Feed, Measured, Method
 from expert.train.adapter.recipe import Recipe
+from expert.train.adapter.task_data import TaskData
 from expert.train.adapter.trainee import Trainee
 from expert.train.batches import Batch, Sampler, assemble
 from expert.train.corpus import Progress, Sequences
@@ -181,7 +182,7 @@ def check_vocabulary(base: Base, teacher: Path) -> str:
 
 
 def load_taught(
-    recipe: Recipe, base: Base, data: Path, run: Path, progress: Progress, teacher: Path
+    recipe: Recipe, base: Base, data: TaskData, run: Path, progress: Progress, teacher: Path
 ) -> TaughtSet:
     """Return the sequences of a recipe with the teacher's probabilities, computing them first.
 

@@ -36,6 +36,7 @@ from expert.train.adapter.processes import Processes, described, join
 from expert.train.adapter.recipe import Recipe, read_recipe
 from expert.train.adapter.record import Facts, describe
 from expert.train.adapter.run import VALIDATION, Crew, Length, Run, load, train
+from expert.train.adapter.task_data import TaskData
 from expert.train.adapter.trainee import Trainee
 from expert.train.corpus import Progress, nothing
 from expert.train.curve import draw, read_curves
@@ -78,6 +79,8 @@ class Listener:
 
     placed: Callable[[str], None] = lambda device: None
     """What is computed on, in words."""
+    noticing: Callable[[str], None] = lambda text: None
+    """What was asked for and cannot be done whole."""
     preparing: Progress = nothing
     """Tasks encoded, and in all."""
     training: Callable[[dict[str, Any], float], None] = lambda record, left: None
@@ -92,6 +95,7 @@ class Trained:
 
     recipe: Recipe
     base: Base
+    data: TaskData
     source: Source
     report: AdapterReport
     record: dict[str, Any]
@@ -108,6 +112,7 @@ class Prepared:
 
     recipe: Recipe
     base: Base
+    data: TaskData
     source: Source
     material: Material
     processes: Processes
@@ -151,12 +156,13 @@ def prepare(options: Options, listener: Listener, processes: Processes) -> Prepa
     """
     recipe = read_recipe(options.recipe)
     source = read_source(options.recipe.parent)
-    if not (options.data / "experts").is_dir():
+    if recipe.public and not (options.data / "experts").is_dir():
         raise NotFoundError(
             f"There is no data in {options.data}.",
             "It has no folder experts.",
             "Give the folder that holds experts/ and pretrain/ with --data.",
         )
+    data = TaskData(options.data, recipe, options.recipe.parent)
     make_folder(options.out)
     with processes.first_alone():
         base = open_base(options.base, options.out)
@@ -169,10 +175,12 @@ def prepare(options: Options, listener: Listener, processes: Processes) -> Prepa
         )
     with processes.first_alone():
         if not processes.rank:
-            rehearse(recipe, base, source, options.out, processes.device)
-        material = options.method.load(recipe, base, options.data, options.out, listener.preparing)
+            left_out = rehearse(recipe, base, source, options.out, processes.device)
+            if left_out:
+                listener.noticing(without(left_out))
+        material = options.method.load(recipe, base, data, options.out, listener.preparing)
     key = f"{identity_of(recipe)} {material.digest} {base.identity}"
-    return Prepared(recipe, base, source, material, processes, key)
+    return Prepared(recipe, base, data, source, material, processes, key)
 
 
 def make_folder(out: Path) -> None:
@@ -191,8 +199,20 @@ def make_folder(out: Path) -> None:
         ) from error
 
 
-def rehearse(recipe: Recipe, base: Base, source: Source, out: Path, device: str) -> None:
+def without(layers: tuple[str, ...]) -> str:
+    """Return what people are told of layers that are left out."""
+    listed = ", ".join(layers[:3]) + (", …" if len(layers) > 3 else "")
+    return (
+        f"{len(layers)} linear layers are left out: rows of their weights are all zero, and DoRA "
+        f"divides by the lengths of rows ({listed}). A lora adapts them as well."
+    )
+
+
+def rehearse(recipe: Recipe, base: Base, source: Source, out: Path, device: str) -> tuple[str, ...]:
     """Convert the untrained adapter and check its manifest, so that neither fails after hours.
+
+    Returns:
+        The layers that the adapter cannot act on.
 
     Raises:
         ExpertError: the adapter cannot be attached to this base, or the manifest is not valid.
@@ -217,6 +237,7 @@ def rehearse(recipe: Recipe, base: Base, source: Source, out: Path, device: str)
                 write_folder(folder / PACKAGE, content, "none", source, report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    return trainee.left_out
 
 
 def make_trainee(recipe: Recipe, base: Base, device: str) -> Trainee:
@@ -317,7 +338,8 @@ def finish(prepared: Prepared, run: Run, options: Options, tried: dict[float, fl
         os.replace(out / f"{RECORD}.part", out / RECORD)
     digest = hashlib.sha256(options.recipe.read_bytes()).hexdigest()
     content = manifest(source, recipe.adapter, base, report, training_entry(record, digest))
-    return Trained(recipe, base, source, report, record, out, folder, content)
+    data = prepared.data
+    return Trained(recipe, base, data, source, report, record, out, folder, content)
 
 
 @contextmanager

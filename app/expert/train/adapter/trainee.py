@@ -18,6 +18,9 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 class Trainee(Protocol):
     """A frozen base with an adapter whose weights, float32, are learnt."""
 
+    left_out: tuple[str, ...]
+    """Linear layers that this kind of adapter cannot act on in this base."""
+
     def weights(self) -> dict[str, nn.Parameter]:
         """Return what is learnt, by name."""
 

@@ -14,11 +14,11 @@ from itertools import islice
 from pathlib import Path
 
 from expert.errors import InputTooLongError, UsageError
-from expert.train.adapter.dataset import examples as read_examples
+from expert.metrics.intervals import interval, paired
+from expert.train.adapter.task_data import TaskData
 from expert.train.corpus import held_out
 from expert.train.evaluation.judges import Bench, Form, Marks, judging
 from expert.train.examples import Example
-from expert.train.metrics.intervals import interval, paired
 from expert.train.rows import digest
 from expert.types import Message
 
@@ -61,7 +61,7 @@ class Condition:
 class Settings:
     """What is asked."""
 
-    data: Path
+    data: TaskData
     rows: int
     shots: int
     max_tokens: int
@@ -96,18 +96,17 @@ class Score:
         return next(iter(self.values))
 
 
-def conditions(
-    expert: Path | None, other: Path | None, shots: int, *, constrained: bool
-) -> list[Condition]:
-    """Return the conditions that can be measured with what there is."""
+def conditions(expert: Path | None, other: Path | None, shots: int) -> list[Condition]:
+    """Return the conditions that can be measured with what there is.
+
+    Those under a grammar are left out of tasks whose questions have none.
+    """
     made = [Condition(BASE)]
     if shots:
         made.append(Condition(FEW_SHOT, shots=shots))
-    if constrained:
-        made.append(Condition(BASE_GRAMMAR, constrained=True))
+    made.append(Condition(BASE_GRAMMAR, constrained=True))
     if expert is not None:
         made.append(Condition(EXPERT, (expert,)))
-    if expert is not None and constrained:
         made.append(Condition(GRAMMAR, (expert,), constrained=True))
     if other is not None:
         made.append(Condition(OTHER, (other,)))
@@ -116,7 +115,7 @@ def conditions(
     return made
 
 
-def heldout_rows(data: Path, task: str, rows: int) -> list[Example]:
+def heldout_rows(data: TaskData, task: str, rows: int) -> list[Example]:
     """Return held-out questions of a task, chosen by hash.
 
     Raises:
@@ -124,9 +123,9 @@ def heldout_rows(data: Path, task: str, rows: int) -> list[Example]:
     """
     found: list[Example] = []
     for variant in range(VARIANTS):
-        seen = {(example.group, example.turns[0].answer) for example in found}
-        for example in read_examples(data, task, [variant]):
-            new = variant == 0 or (example.group, example.turns[0].answer) not in seen
+        seen = {(example.group, example.question.answer) for example in found}
+        for example in data.examples(task, [variant]):
+            new = variant == 0 or (example.group, example.question.answer) not in seen
             if new and held_out(example):
                 found.append(example)
         if len(found) >= rows:
@@ -137,17 +136,17 @@ def heldout_rows(data: Path, task: str, rows: int) -> list[Example]:
             "The cut of experts/<task>/heldout.txt names none of its groups.",
             "Give the whole public data with --data.",
         )
-    return sorted(found, key=lambda e: digest(e.turns[0].prompt + e.turns[0].answer))[:rows]
+    return sorted(found, key=lambda e: digest(e.question.prompt + e.question.answer))[:rows]
 
 
-def shots_for(data: Path, task: str, count: int) -> tuple[Example, ...]:
+def shots_for(data: TaskData, task: str, count: int) -> tuple[Example, ...]:
     """Return short training examples to show a base, chosen by hash."""
     kept = (
         e
-        for e in islice(read_examples(data, task), 4000)
-        if not held_out(e) and len(e.turns[0].prompt) <= SHOT_CHARACTERS
+        for e in islice(data.examples(task), 4000)
+        if not held_out(e) and len(e.question.prompt) <= SHOT_CHARACTERS
     )
-    return tuple(sorted(kept, key=lambda e: digest(f"shot {e.turns[0].prompt}"))[:count])
+    return tuple(sorted(kept, key=lambda e: digest(f"shot {e.question.prompt}"))[:count])
 
 
 def evaluate(
@@ -166,10 +165,14 @@ def evaluate(
     for number, task in enumerate(tasks):
         rows = heldout_rows(settings.data, task, settings.rows)
         shown = shots_for(settings.data, task, max(c.shots for c in who))
-        with judging(task, settings.data, settings.grammar, rows) as bench:
+        metric = settings.data.metric(task)
+        with judging(metric, settings.data.folder, settings.grammar, rows) as bench:
             answers = Answers(bench, rows)
-            for place, condition in enumerate(who):
-                tell = _counting(progress, number * len(who) + place, len(tasks) * len(who), rows)
+            held = any(bench.form(row) is not None for row in rows)
+            able = [condition for condition in who if held or not condition.constrained]
+            for place, condition in enumerate(able):
+                before, parts = number * len(able) + place, len(tasks) * len(able)
+                tell = _counting(progress, before, parts, rows)
                 asked = _asked(rows, shown, condition, settings, bench)
                 answers.add(condition.name, _answers(asked, answer, tell))
                 scores.append(scored(task, condition.name, answers))
@@ -241,10 +244,9 @@ def _answers(asked: list[Asking], answer: Answerer, tell: Callable[[int], None])
 def messages(example: Example, shown: tuple[Example, ...]) -> tuple[Message, ...]:
     """Return a question as a conversation, with examples as turns before it."""
     made = [Message("system", example.system)] if example.system else []
-    for shot in shown:
-        made.append(Message("user", shot.turns[0].prompt.strip()))
-        made.append(Message("assistant", shot.turns[0].answer.strip()))
-    return (*made, Message("user", example.turns[0].prompt.strip()))
+    for turn in (*(shot.question for shot in shown), *example.turns[: example.judged]):
+        made += [Message("user", turn.prompt.strip()), Message("assistant", turn.answer.strip())]
+    return (*made, Message("user", example.question.prompt.strip()))
 
 
 def scored(task: str, condition: str, answers: Answers) -> Score:
@@ -286,7 +288,7 @@ def _wrong(
     step = max(1, len(rest) // 8)
     told = []
     for place in [*lost[:4], *rest[::step]][:8]:
-        turn = answers.rows[place].turns[0]
+        turn = answers.rows[place].question
         told.append(
             {
                 "prompt": turn.prompt[-300:],

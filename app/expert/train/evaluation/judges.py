@@ -1,4 +1,6 @@
-"""What counts as a right answer in each task, and which of its measures is the main one."""
+"""What counts as a right answer, by the names that recipes give: the main measure first, then what
+explains it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from expert.dataset.formats import text_of
+from expert.dataset.rows import Row
+from expert.dataset.tasks import json_problem, regex_problem
+from expert.errors import UsageError
+from expert.grammar.sql.read import read_text
+from expert.metrics import cypher, fields, patterns, sandbox, shell, sql, text
+from expert.metrics.sql import extract, same_result
 from expert.train.examples import Example
-from expert.train.metrics import cypher, fields, patterns, sandbox, shell, sql, text
-from expert.train.metrics.sql import extract, same_result
 from expert.train.tasks.commit import TYPES
 
 Marks = dict[str, float | None]
@@ -28,13 +35,21 @@ QUOTED = re.compile(r'"([^"]+)"')
 
 def exact(example: Example, answer: str) -> Marks:
     """Compare the text."""
-    return {"exact": float(answer.strip() == example.turns[0].answer.strip())}
+    return {"exact": float(answer.strip() == example.question.answer.strip())}
+
+
+def shared_words(example: Example, answer: str) -> Marks:
+    """Compare the words of short answers."""
+    return {
+        "words F1": text.token_f1(answer, example.question.answer),
+        **exact(example, answer),
+    }
 
 
 def lines(example: Example, answer: str) -> Marks:
     """Compare the lines two patterns find; words in quotes stand for placeholders."""
-    reference = example.turns[0].answer
-    words = tuple(dict.fromkeys(QUOTED.findall(example.turns[0].prompt)))
+    reference = example.question.answer
+    words = tuple(dict.fromkeys(QUOTED.findall(example.question.prompt)))
     same = patterns.same_lines(answer.strip(), reference, words)
     return {"equivalent": float(same), **exact(example, answer), "compiles": float(_is_re(answer))}
 
@@ -47,9 +62,27 @@ def _is_re(text: str) -> bool:
     return True
 
 
+def value(example: Example, answer: str) -> Marks:
+    """Compare JSON field by field, and hold it to the schema of the question."""
+    wanted, found = json.loads(example.question.answer), fields.parsed(answer)
+    return {
+        "whole value": float(fields.whole(found, wanted)),
+        "field accuracy": fields.accuracy(found, wanted),
+        "fields F1": fields.field_f1(found, wanted),
+        "valid": float(_valid(example, answer)),
+    }
+
+
+def _valid(example: Example, answer: str) -> bool:
+    """Tell whether an answer keeps the question's schema, or is JSON at all where it has none."""
+    if example.form is None:
+        return fields.parsed(answer) is not fields.INVALID
+    return fields.keeps(answer, example.form[1])
+
+
 def sentence(example: Example, answer: str) -> Marks:
     """Compare intent and slots."""
-    wanted, found = json.loads(example.turns[0].answer), fields.parsed(answer)
+    wanted, found = json.loads(example.question.answer), fields.parsed(answer)
     shaped = isinstance(found, dict) and isinstance(found.get("slots"), dict)
     return {
         "whole sentence": float(fields.whole(found, wanted)),
@@ -62,20 +95,20 @@ def sentence(example: Example, answer: str) -> Marks:
 
 def call(example: Example, answer: str) -> Marks:
     """Compare a function call, and hold it to the schema of the functions."""
-    wanted, found = json.loads(example.turns[0].answer), fields.parsed(answer)
+    wanted, found = json.loads(example.question.answer), fields.parsed(answer)
     named = isinstance(found, dict) and found.get("name") == wanted["name"]
     return {
         "whole call": float(fields.whole(found, wanted)),
         "function": float(named),
         "field accuracy": fields.accuracy(found, wanted),
         "fields F1": fields.field_f1(found, wanted),
-        "valid": float(example.form is None or fields.keeps(answer, example.form[1])),
+        "valid": float(_valid(example, answer)),
     }
 
 
 def command(example: Example, answer: str) -> Marks:
     """Compare the structure of commands, and what they do where that can be tried."""
-    reference = example.turns[0].answer
+    reference = example.question.answer
     effect = sandbox.same_effect(answer, reference)
     return {
         "structure": float(shell.same_structure(answer, reference)),
@@ -87,9 +120,9 @@ def command(example: Example, answer: str) -> Marks:
 
 
 def table(example: Example, answer: str) -> Marks:
-    """Compare queries of one table, of which there are no rows."""
+    """Compare queries of tables of which there are no rows."""
     return {
-        "same query": float(sql.same_conditions(answer, example.turns[0].answer)),
+        "same query": float(sql.same_conditions(answer, example.question.answer)),
         **exact(example, answer),
         "runs": float(example.form is None or sql.prepares(example.form[1], answer)),
     }
@@ -98,7 +131,7 @@ def table(example: Example, answer: str) -> Marks:
 def graph(example: Example, answer: str) -> Marks:
     """Compare queries of a graph that is not there."""
     return {
-        "same query": float(cypher.same_query(answer, example.turns[0].answer)),
+        "same query": float(cypher.same_query(answer, example.question.answer)),
         **exact(example, answer),
         "parses": float(cypher.parses(answer)),
     }
@@ -106,7 +139,7 @@ def graph(example: Example, answer: str) -> Marks:
 
 def prose(example: Example, answer: str) -> Marks:
     """Compare texts that can be said in many ways."""
-    reference = example.turns[0].answer
+    reference = example.question.answer
     return {
         "chrF": text.chrf(answer, reference),
         "words F1": text.token_f1(answer, reference),
@@ -116,7 +149,7 @@ def prose(example: Example, answer: str) -> Marks:
 
 def subject(example: Example, answer: str) -> Marks:
     """Compare the subjects of commits."""
-    kind, _, _ = example.turns[0].answer.partition(":")
+    kind, _, _ = example.question.answer.partition(":")
     found, _, _ = answer.partition(":")
     return {
         **prose(example, answer),
@@ -132,7 +165,7 @@ def no_whole(_: list[Example], __: list[str]) -> dict[str, text.Share]:
 
 def translation(examples: list[Example], answers: list[str]) -> dict[str, text.Share]:
     """Return BLEU and chrF of all answers together."""
-    return text.corpus(answers, [example.turns[0].answer for example in examples])
+    return text.corpus(answers, [example.question.answer for example in examples])
 
 
 @dataclass(frozen=True)
@@ -156,7 +189,7 @@ class Execution:
 
     def __call__(self, example: Example, answer: str) -> Marks:
         database = self.database(example)
-        reference = example.turns[0].answer
+        reference = example.question.answer
         return {
             "execution": float(same_result(database, answer, reference)),
             **exact(example, answer),
@@ -164,39 +197,94 @@ class Execution:
         }
 
 
-JUDGES: dict[str, Judge] = {
-    "nlrx": lines,
-    "structured": lines,
-    "snips": sentence,
-    "sgd": call,
-    "nl2bash": command,
-    "tldr": command,
-    "wikisql": table,
-    "wide_wikisql": table,
-    "cypher": graph,
-    "commit": subject,
-    "translate": prose,
-    "instruct": prose,
+def no_problem(_: Row) -> str:
+    """Take any reference."""
+    return ""
+
+
+def named_problem(*names: str) -> Callable[[Row], str]:
+    """Return what tells that a reference is no JSON object with these fields."""
+
+    def problem(row: Row) -> str:
+        if why := json_problem(row):
+            return why
+        found = json.loads(row.answer)
+        lacking = [name for name in names if not isinstance(found, dict) or name not in found]
+        return f"the answer has no {' and no '.join(map(repr, lacking))}" if lacking else ""
+
+    return problem
+
+
+def tables_problem(row: Row) -> str:
+    """Tell what is wrong with the tables that a row names, if it names any."""
+    schema = text_of(row.extra.get("schema"), "schema")
+    try:
+        if schema:
+            read_text(schema)
+    except UsageError as error:
+        return f"its schema cannot be used: {error.what}"
+    return ""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How answers are judged."""
+
+    judge: Judge
+    whole: Whole = no_whole
+    form: str = ""
+    """The option of a request that a row's own `schema` becomes; empty: such rows have none."""
+    problem: Callable[[Row], str] = no_problem
+    """Tells why nothing can be compared with a row's answer; empty where it can."""
+
+
+MEASURES: dict[str, Measure] = {
+    "exact": Measure(exact),
+    "f1": Measure(shared_words),
+    "chrf": Measure(prose, translation),
+    "json": Measure(value, form="schema", problem=json_problem),
+    "intent": Measure(sentence, problem=named_problem("intent", "slots")),
+    "call": Measure(call, form="schema", problem=named_problem("name", "arguments")),
+    "sql": Measure(table, form="sql_schema", problem=tables_problem),
+    "regex": Measure(lines, problem=regex_problem),
+    "shell": Measure(command),
+    "cypher": Measure(graph),
+    "commit": Measure(subject, translation),
 }
-PROSE = frozenset(("commit", "translate", "instruct"))
-OWN_FORM = frozenset(("sgd", "wikisql", "wide_wikisql", "spider"))
-"""Tasks of which every question says itself what its answer must look like."""
+EXECUTION = "execution"
+"""On the public databases, which no rows of one's own have."""
+PUBLIC = {
+    "nlrx": "regex",
+    "structured": "regex",
+    "snips": "intent",
+    "sgd": "call",
+    "nl2bash": "shell",
+    "tldr": "shell",
+    "spider": EXECUTION,
+    "wikisql": "sql",
+    "wide_wikisql": "sql",
+    "cypher": "cypher",
+    "commit": "commit",
+    "translate": "chrf",
+    "instruct": "chrf",
+}
+"""How the tasks of the public data are judged; the others exactly."""
 
 
 @contextmanager
 def judging(
-    task: str, data: Path, grammar: Path | None, examples: list[Example]
+    metric: str, data: Path, grammar: Path | None, examples: list[Example]
 ) -> Iterator[Bench]:
-    """Yield what judges a task's answers, with the databases it needs while it works.
+    """Yield what judges answers by a metric, with the databases it needs while it works.
 
     Raises:
         NotFoundError: the databases are not there.
     """
-    if task != "spider":
+    if metric != EXECUTION:
         option = "schema" if grammar is not None and grammar.suffix == ".json" else "grammar"
         form: Form = None if grammar is None else (option, grammar)
-        whole = translation if task in PROSE else no_whole
-        yield Bench(JUDGES.get(task, exact), lambda example: example.form or form, whole)
+        measure = MEASURES[metric]
+        yield Bench(measure.judge, lambda example: example.form or form, measure.whole)
         return
     with tempfile.TemporaryDirectory(prefix="expert-sql.") as name:
         extract(data, {e.group.removeprefix("spider:") for e in examples}, Path(name))

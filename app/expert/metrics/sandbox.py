@@ -20,7 +20,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from expert.train.metrics.shell import Command, Simple, read_command
+from expert.metrics.shell import Command, Simple, read_command
 
 LISTED = (
     "cat ls find grep egrep fgrep wc sort uniq head tail cut tr echo printf basename dirname sed "

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from expert.train.metrics import fields, shell, sql
-from expert.train.metrics.intervals import bootstrap, interval, paired, wilson
+from expert.metrics import fields, shell, sql
+from expert.metrics.intervals import bootstrap, interval, paired, wilson
 
 EXPERTS = Path(__file__).parents[2] / "experts"
 

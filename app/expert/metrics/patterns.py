@@ -14,7 +14,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from expert.train.metrics.language import (
+from expert.metrics.language import (
     ALL,
     EMPTY,
     NOTHING,

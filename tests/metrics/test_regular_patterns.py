@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from expert.train.metrics.language import (
+from expert.metrics.language import (
     ALL,
     EMPTY,
     NOTHING,
@@ -16,7 +16,7 @@ from expert.train.metrics.language import (
     many,
     other,
 )
-from expert.train.metrics.patterns import Alphabet, same_lines
+from expert.metrics.patterns import Alphabet, same_lines
 
 LETTERS = "ab 1"
 PATTERNS = [

@@ -6,8 +6,8 @@ import pytest
 
 from expert.errors import ContractError
 from expert.forms import byte_table, read_grammar
+from expert.metrics import cypher
 from expert.train.examples import Source
-from expert.train.metrics import cypher
 from expert.train.rows import digest
 from expert.train.tasks.cypher import cypher as questions
 

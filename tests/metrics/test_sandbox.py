@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from expert.train.metrics import sandbox
-from expert.train.metrics.sandbox import harmless, same_effect, telling
-from expert.train.metrics.shell import read_command
+from expert.metrics import sandbox
+from expert.metrics.sandbox import harmless, same_effect, telling
+from expert.metrics.shell import read_command
 
 pytestmark = pytest.mark.skipif(not sandbox.available(), reason="needs bash, sed, find and grep")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from expert.train.metrics import text
+from expert.metrics import text
 
 PAIRS = [
     ("handle empty files in the parser", "handle an empty file in the parser"),
