@@ -25,10 +25,10 @@ SURE = ("-y", "--any-base", "--trust", FINGERPRINT)
 def source_on_disk(tmp_path: Path) -> Path:
     """A folder source with an expert in two versions and one that needs it."""
     shelf = tmp_path / "shelf"
-    make_package(shelf, name="json", version="1.0.0", evaluation=[
+    make_package(shelf, name="forms", version="1.0.0", evaluation=[
         {"metric": "accuracy", "dataset": "held out", "samples": 9, "expert": 0.5, "base": 0.6}
     ])  # fmt: skip
-    make_package(shelf, name="tools", requires={"acme/json": "^1"})
+    make_package(shelf, name="tools", requires={"acme/forms": "^1"})
     assert expert("source", "add", "shelf", shelf).code == 0
     return shelf
 
@@ -59,31 +59,31 @@ def on_terminal(answer: str, *arguments: str | Path) -> Outcome:
 def test_the_whole_journey(shelf: Path) -> None:
     """Search, show, install, list, update, go back, pin, verify, remove and clean up."""
     hits = json.loads(expert("search", "--json").out)
-    assert [hit["name"] for hit in hits if hit["source"] == "shelf"] == ["json", "tools"]
+    assert [hit["name"] for hit in hits if hit["source"] == "shelf"] == ["forms", "tools"]
     assert {"sql"} <= {hit["name"] for hit in hits if hit["source"] == "shipped"}
-    assert "acme/json" in expert("search", "json").text
-    shown = expert("show", "json").text
+    assert "acme/forms" in expert("search", "forms").text
+    shown = expert("show", "forms").text
     assert FINGERPRINT in shown
     assert "accuracy 0.5, base alone 0.6 (worse) (held out, 9 samples)" in shown
     done = json.loads(expert("install", "tools", *SURE, "--json").out)
-    assert sorted(done["installed"]) == ["acme/json@1.0.0", "acme/tools@1.0.0"]
+    assert sorted(done["installed"]) == ["acme/forms@1.0.0", "acme/tools@1.0.0"]
     rows = {row["name"]: row for row in json.loads(expert("list", "--json").out)}
     assert rows["acme/tools"]["requested"]
-    assert not rows["acme/json"]["requested"]
+    assert not rows["acme/forms"]["requested"]
     assert "needed by others" in expert("list").text
-    make_package(shelf, name="json", version="1.1.0")
+    make_package(shelf, name="forms", version="1.1.0")
     check = json.loads(expert("update", "--check", "--any-base", "--json").out)
-    assert check == {"install": ["acme/json@1.1.0"], "remove": ["acme/json@1.0.0"]}
-    assert "installed acme/json@1.1.0" in expert("update", "-y", "--any-base").text
+    assert check == {"install": ["acme/forms@1.1.0"], "remove": ["acme/forms@1.0.0"]}
+    assert "installed acme/forms@1.1.0" in expert("update", "-y", "--any-base").text
     assert "Everything" in expert("update", "-y", "--any-base").text
     assert json.loads(expert("rollback", "--json").out)["number"] == 1
-    assert "acme/json@1.0.0" in expert("list").text
+    assert "acme/forms@1.0.0" in expert("list").text
     assert len(json.loads(expert("rollback", "--list", "--json").out)) == 3
     assert "tools" in expert("pin", "tools@~1.0").text
     assert json.loads(expert("pin", "--json").out) == {"acme/tools": "~1.0"}
     assert expert("pin", "tools", "--off").code == 0
     assert json.loads(expert("verify", "--deep", "--json").out)["problems"] == []
-    assert expert("uninstall", "json").code == 2
+    assert expert("uninstall", "forms").code == 2
     assert "removed acme/tools@1.0.0" in expert("uninstall", "tools").text
     assert "No experts" in expert("list").text
     assert "would remove 3" in expert("gc", "--dry-run", "--keep", "0").text
@@ -92,18 +92,18 @@ def test_the_whole_journey(shelf: Path) -> None:
 
 def test_a_question_is_asked_on_the_terminal(shelf: Path) -> None:
     """It shows who signed what; no is no, yes installs."""
-    no = on_terminal("n", "install", "json", "--any-base")
+    no = on_terminal("n", "install", "forms", "--any-base")
     assert no.code == 1
-    for text in (FINGERPRINT, "acme/json@1.0.0", "Apache-2.0", "first seen", "Nothing was changed"):
+    for text in (FINGERPRINT, "acme/forms@1.0.0", "Apache-2.0", "first seen", "Nothing was changed"):
         assert text in no.text
-    yes = on_terminal("y", "install", "json", "--any-base")
-    assert (yes.code, "installed acme/json@1.0.0" in yes.text) == (0, True)
+    yes = on_terminal("y", "install", "forms", "--any-base")
+    assert (yes.code, "installed acme/forms@1.0.0" in yes.text) == (0, True)
 
 
 def test_a_pipe_cannot_answer(shelf: Path) -> None:
     """What comes from standard input is not consent."""
     run = subprocess.run(
-        [*PROGRAM, "install", "json", "--any-base"],
+        [*PROGRAM, "install", "forms", "--any-base"],
         input=b"y\ny\n", capture_output=True, start_new_session=True,
     )  # fmt: skip
     assert run.returncode == 2
@@ -112,12 +112,12 @@ def test_a_pipe_cannot_answer(shelf: Path) -> None:
 
 def test_yes_is_not_enough_for_a_new_publisher(shelf: Path) -> None:
     """A script must name the key it accepts."""
-    refused = expert("install", "json", "-y", "--any-base")
+    refused = expert("install", "forms", "-y", "--any-base")
     assert refused.code == 5
     assert f"--trust {FINGERPRINT}" in refused.message
-    other = expert("install", "json", "-y", "--any-base", "--trust", "SHA256:other")
+    other = expert("install", "forms", "-y", "--any-base", "--trust", "SHA256:other")
     assert other.code == 5
-    assert expert("install", "json", *SURE).code == 0
+    assert expert("install", "forms", *SURE).code == 0
     assert expert("install", "tools", "-y", "--any-base").code == 0
 
 
@@ -153,24 +153,24 @@ def test_experts_must_fit_the_base_in_use(tiny_path: Path, tmp_path: Path) -> No
 
 def test_damage_is_found_and_repaired(shelf: Path, home: Path) -> None:
     """The exit code tells, and `--repair` fetches again."""
-    expert("install", "json", *SURE)
+    expert("install", "forms", *SURE)
     (blob,) = (home / "data" / "blobs").rglob("?" * 64)
     blob.chmod(0o644)
     blob.write_bytes(b"x" + blob.read_bytes()[1:])
     broken = expert("verify")
     assert broken.code == 5
     assert "adapter.gguf: damaged" in broken.text
-    assert "restored acme/json@1.0.0" in expert("verify", "--repair").text
-    assert expert("verify", "json", "--deep").code == 0
+    assert "restored acme/forms@1.0.0" in expert("verify", "--repair").text
+    assert expert("verify", "forms", "--deep").code == 0
     (home / "data" / "expert.db").write_bytes(b"destroyed" * 1000)
     for name in ("expert.db-wal", "expert.db-shm"):
         (home / "data" / name).unlink(missing_ok=True)
     destroyed = expert("list")
     assert (destroyed.code, "doctor --repair" in destroyed.message) == (5, True)
     repaired = expert("verify", "--repair")
-    assert "restored acme/json@1.0.0\n1 checked" in repaired.text
+    assert "restored acme/forms@1.0.0\n1 checked" in repaired.text
     assert "expert.db.damaged-1" in repaired.message
-    assert "acme/json@1.0.0" in expert("list").text
+    assert "acme/forms@1.0.0" in expert("list").text
 
 
 def test_the_doctor_looks_at_experts_and_mends_them(
@@ -183,7 +183,7 @@ def test_the_doctor_looks_at_experts_and_mends_them(
         return done.code, json.loads(done.out)["checks"]["experts"]
 
     assert found() == (0, {"ok": True, "found": "none installed"})
-    expert("install", "json", *SURE)
+    expert("install", "forms", *SURE)
     assert found()[1]["found"].startswith("1 installed")
     (blob,) = (home / "data" / "blobs").rglob("?" * 64)
     blob.chmod(0o644)
@@ -197,7 +197,7 @@ def test_the_doctor_looks_at_experts_and_mends_them(
     code, row = found()
     assert (code, "doctor --repair" in row["found"]) == (1, True)
     assert found("--repair")[0] == 0
-    assert "acme/json@1.0.0" in expert("list").text
+    assert "acme/forms@1.0.0" in expert("list").text
 
 
 def test_sources_are_listed_refreshed_and_removed(shelf: Path) -> None:
@@ -218,7 +218,7 @@ def test_sources_are_listed_refreshed_and_removed(shelf: Path) -> None:
 
 def test_keys_are_managed(shelf: Path, tmp_path: Path) -> None:
     """Listed, exported, handed over by the publisher, pinned and revoked by the user."""
-    expert("install", "json", *SURE)
+    expert("install", "forms", *SURE)
     rows = json.loads(expert("trust", "list", "--json").out)
     assert {row["publisher"] for row in rows} == {"acme", "expert"}
     assert KEY.public.line in expert("trust", "export").text
@@ -228,8 +228,8 @@ def test_keys_are_managed(shelf: Path, tmp_path: Path) -> None:
     statement = shelf / "acme.trust.json"
     arguments = ("trust", "rotate", "acme", tmp_path / "new.pub", "-k", tmp_path / "old", "-o")
     assert expert(*arguments, statement).code == 0
-    make_package(shelf, name="json", version="1.1.0", key=new)
-    assert "installed acme/json@1.1.0" in expert("update", "-y", "--any-base").text
+    make_package(shelf, name="forms", version="1.1.0", key=new)
+    assert "installed acme/forms@1.1.0" in expert("update", "-y", "--any-base").text
     assert expert("trust", "revoke", "acme", "--reason", "lost").code == 0
     assert "revoked (lost)" in expert("trust").text
     assert expert("trust", "pin", "acme", tmp_path / "new.pub").code == 5
@@ -268,20 +268,20 @@ def test_publish_lock_and_bundle(
 
 def test_progress_and_words_stay_off_a_pipe(shelf: Path) -> None:
     """Standard output holds only the result, standard error nothing that is not a warning."""
-    done = expert("install", "json", *SURE)
-    assert (done.text, done.message) == ("installed acme/json@1.0.0\n", "")
+    done = expert("install", "forms", *SURE)
+    assert (done.text, done.message) == ("installed acme/forms@1.0.0\n", "")
 
 
 def test_listing_loads_nothing_it_does_not_need(shelf: Path) -> None:
     """Neither cryptography nor compression, migrations or numbers: it must be quick."""
-    expert("install", "json", *SURE)
+    expert("install", "forms", *SURE)
     heavy = ["nacl", "zstandard", "sqlite_utils", "msgspec", "numpy", "filelock", "hashlib"]
     script = (
         "import sys; from expert.cli import main; main(['list'])\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "acme/json" in run.stdout
+    assert "acme/forms" in run.stdout
     assert run.stdout.endswith("[]\n")
 
 

@@ -25,7 +25,7 @@ RANK = 64
 def source_with_an_expert(tmp_path: Path) -> Path:
     """Return a folder source that offers one expert."""
     shelf = tmp_path / "shelf"
-    make_package(shelf, name="json", version="1.0.0")
+    make_package(shelf, name="forms", version="1.0.0")
     good("source", "add", "shelf", shelf)
     return shelf
 
@@ -58,8 +58,8 @@ def test_searching_and_removing(shelf: Path) -> None:
     good("source", "refresh")
     assert len(record("search", "--json")) > 2
     assert len(record("search", "--limit", "2", "--json")) == 2
-    good("install", "json", *SURE)
-    assert record("uninstall", "json", "--json") == {"removed": ["acme/json@1.0.0"]}
+    good("install", "forms", *SURE)
+    assert record("uninstall", "forms", "--json") == {"removed": ["acme/forms@1.0.0"]}
 
 
 def test_sources_and_packages_as_json(shelf: Path, tmp_path: Path) -> None:
@@ -90,20 +90,20 @@ def test_signing_beside_the_package(tmp_path: Path) -> None:
 
 def test_updates_ask_only_what_they_may(shelf: Path, tmp_path: Path) -> None:
     """--offline leaves the network alone; a publisher that comes with an update needs --trust."""
-    good("install", "json", *SURE)
+    good("install", "forms", *SURE)
     gone = f"file://{tmp_path}/none.git"
     good("source", "add", "gone", gone)
     make_package(shelf, name="tool", publisher="guild", key=OTHER)
-    make_package(shelf, name="json", version="1.1.0", requires={"guild/tool": "*"})
+    make_package(shelf, name="forms", version="1.1.0", requires={"guild/tool": "*"})
     assert "gone" in good("update", "--check", "--any-base").message
     assert good("update", "--check", "--offline", "--any-base").message == ""
     refused = expert("update", "--offline", "-y", "--any-base")
     assert (refused.code, OTHER.public.fingerprint in refused.message) == (5, True)
     done = record(
-        "update", "json", "--offline", "-y", "--any-base", "--trust", OTHER.public.fingerprint,
+        "update", "forms", "--offline", "-y", "--any-base", "--trust", OTHER.public.fingerprint,
         "--json",
     )  # fmt: skip
-    assert sorted(done["installed"]) == ["acme/json@1.1.0", "guild/tool@1.0.0"]
+    assert sorted(done["installed"]) == ["acme/forms@1.1.0", "guild/tool@1.0.0"]
 
 
 def test_updates_fit_the_base_that_is_named(shelf: Path, tiny_path: Path) -> None:
@@ -140,15 +140,15 @@ def test_keys_as_json(shelf: Path, tmp_path: Path) -> None:
 
 def test_a_bundle_as_json(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came out of it, on another machine."""
-    good("install", "json", *SURE)
+    good("install", "forms", *SURE)
     bundle = tmp_path / "one.bundle"
     assert expert("bundle", "create", bundle).code == 2  # nothing is to go into it
-    good("bundle", "create", bundle, "json")
+    good("bundle", "create", bundle, "forms")
     monkeypatch.setenv("EXPERT_HOME", str(tmp_path / "there"))
     refused = expert("bundle", "install", bundle, "-y", "--json")
     assert json.loads(refused.err)["code"] == 5
     done = record("bundle", "install", bundle, "-y", "--trust", KEY.public.fingerprint, "--json")
-    assert done["installed"] == ["acme/json@1.0.0"]
+    assert done["installed"] == ["acme/forms@1.0.0"]
 
 
 @pytest.fixture(name="hub")
