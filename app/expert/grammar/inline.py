@@ -35,7 +35,8 @@ class Inliner:
 
     def __init__(self, rules: dict[str, Node]) -> None:
         self._rules: dict[str, _Sized | None] = {}
-        self._known: dict[int, _Sized | None] = {}
+        self._known: dict[int, tuple[Node, _Sized | None]] = {}
+        """By identity, each beside its node, so that no other node gets that identity."""
         self._work = 0
         for name in straight_rules(rules):
             self._rules[name] = self._inline(rules[name])
@@ -49,8 +50,8 @@ class Inliner:
         if id(node) not in self._known:
             sized = self._compute(node)
             fits = sized and sized.weight <= _WEIGHT and sized.depth <= _DEPTH
-            self._known[id(node)] = sized if fits else None
-        return self._known[id(node)]
+            self._known[id(node)] = node, sized if fits else None
+        return self._known[id(node)][1]
 
     def _compute(self, node: Node) -> _Sized | None:
         match node:
