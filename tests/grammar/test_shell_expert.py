@@ -1,0 +1,105 @@
+"""The shell expert's own grammar: bash reads all that it accepts, and it accepts what people write."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from expert.forms import byte_table
+from expert.grammar import form
+from expert.grammar.compile import compile_grammar
+from expert.grammar.constraint import CompiledGrammar
+from expert.grammar.gbnf import parse_gbnf
+from expert.grammar.tokens import TokenTable
+from expert.train.examples import Source
+from expert.train.tasks import BUILDERS
+from grammar.sentences import Sentences
+from grammar.vocabularies import accepts
+
+FILE = Path(__file__).resolve().parents[2] / "experts" / "shell" / "shell.gbnf"
+PLAIN = "abcxyz01 _-\"'\\/.é日()$`<>#!{}[]~*?"
+"""The characters that mean something to a shell are the likeliest."""
+
+
+@pytest.fixture(scope="module", name="grammar")
+def read() -> form.Grammar:
+    return parse_gbnf(FILE.read_text("utf-8"), "shell")
+
+
+@pytest.fixture(scope="module", name="compiled")
+def compiled_once(grammar: form.Grammar) -> CompiledGrammar:
+    return compile_grammar(grammar)
+
+
+@pytest.fixture(scope="module", name="octets")
+def table_of_bytes() -> TokenTable:
+    return byte_table()
+
+
+def bash_reads(text: str) -> bool:
+    """Tell whether bash parses a command, which it does not run."""
+    return subprocess.run(["bash", "-n", "-c", "--", text], capture_output=True).returncode == 0
+
+
+@pytest.mark.slow
+def test_bash_reads_all_of_it(grammar: form.Grammar) -> None:
+    """Texts drawn at random, full of quotes, substitutions and operators."""
+    drawn = [Sentences(grammar, seed, plain=PLAIN).draw() for seed in range(1500)]
+    texts = [text for text in drawn if text is not None]
+    assert len(texts) > 1000
+    assert [text for text in texts if not bash_reads(text)] == []
+
+
+GOOD = (
+    "ls",
+    "find . -name '*.txt' -exec rm {} \\;",
+    "tar czf - dir | ssh host 'cat > dir.tgz' && echo done",
+    'echo "today is $(date +%F)" >> "$HOME/log" 2>&1',
+    'cd "$(dirname "$(which ls)")"',
+    "diff <(sort a) <(sort b)",
+    "[ -f x ] || touch x",
+    "(cd /tmp; ls) > out.txt",
+    "printf $'a\\tb\\n' | awk '{print $2}'",
+    "sleep 10 &",
+)
+BAD = (
+    "",
+    "ls |",
+    "echo 'a",
+    'echo "a',
+    "echo $(ls",
+    "echo `ls",
+    "cat >",
+    "cat >>",
+    "(ls",
+    "ls)",
+    "ls # (",
+    "a && && b",
+    "ls\nrm -r /",
+    "chown $(find . -type f -exec chown a {} \\;",
+)
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_what_is_accepted(compiled: CompiledGrammar, octets: TokenTable, text: str) -> None:
+    """It is, and bash agrees."""
+    assert bash_reads(text)
+    assert accepts(compiled.start(octets), text.encode())
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_refused(compiled: CompiledGrammar, octets: TokenTable, text: str) -> None:
+    """What does not close, what lacks a side, and more than one line."""
+    assert not accepts(compiled.start(octets), text.encode())
+
+
+@pytest.mark.slow
+def test_commands_that_people_wrote(
+    compiled: CompiledGrammar, octets: TokenTable, data: Path
+) -> None:
+    """At least 94 of 100 of NL2Bash, and none that bash does not read."""
+    rows = BUILDERS["nl2bash"](Source(data, 0))
+    commands = list(dict.fromkeys(example.turns[-1].answer for example in rows))[::15]
+    taken = [text for text in commands if accepts(compiled.start(octets), text.encode())]
+    assert len(taken) >= 0.94 * len(commands)
+    assert [text for text in taken if not bash_reads(text)] == []
