@@ -94,7 +94,13 @@ def test_a_question_is_asked_on_the_terminal(shelf: Path) -> None:
     """It shows who signed what; no is no, yes installs."""
     no = on_terminal("n", "install", "forms", "--any-base")
     assert no.code == 1
-    for text in (FINGERPRINT, "acme/forms@1.0.0", "Apache-2.0", "first seen", "Nothing was changed"):
+    for text in (
+        FINGERPRINT,
+        "acme/forms@1.0.0",
+        "Apache-2.0",
+        "first seen",
+        "Nothing was changed",
+    ):
         assert text in no.text
     yes = on_terminal("y", "install", "forms", "--any-base")
     assert (yes.code, "installed acme/forms@1.0.0" in yes.text) == (0, True)

@@ -1,4 +1,4 @@
-"""The shell expert's own grammar: bash reads all that it accepts, and it accepts what people write."""
+"""The shell expert's grammar: bash reads all that it accepts; it accepts what people write."""
 
 import subprocess
 from pathlib import Path
