@@ -24,6 +24,13 @@ def ask(terminal: Terminal, question: str, who: str = "base") -> str:
     return terminal.wait_for(f"{who} · ↑")
 
 
+def recording(screens: list[str]) -> str:
+    """Return each screen once, without its empty lines; `docs/screens/journey.txt` is one."""
+    rule = "\n" + "─" * 100 + "\n"
+    full = ("\n".join(filter(str.strip, screen.splitlines())) for screen in screens)
+    return rule.join(dict.fromkeys(full)).replace(str(PROGRAM), "expert") + "\n"
+
+
 def test_from_opening_to_leaving(terminal: Terminal, market: Market, tmp_path: Path) -> None:
     """Open, ask three experts and none, switch by hand, search, export, quit."""
     done = expert("install", *NAMES, "-y")
@@ -52,8 +59,7 @@ def test_from_opening_to_leaving(terminal: Terminal, market: Market, tmp_path: P
     written = (tmp_path / "work" / "conversation-1.md").read_text()
     assert QUESTIONS["sql"] in written and "## pocket + expert/sql@" in written
     if RECORD:
-        rule = "\n" + "─" * 100 + "\n"
-        Path(RECORD, "chat-journey.txt").write_text(rule.join(terminal.seen))
+        Path(RECORD, "journey.txt").write_text(recording(terminal.seen))
 
 
 def test_an_expert_is_installed_in_the_chat(terminal: Terminal, market: Market) -> None:
