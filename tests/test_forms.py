@@ -187,6 +187,20 @@ def test_an_expert_brings_its_form_along(tmp_path: Path) -> None:
     assert found and found.name == "the grammar"
 
 
+def test_an_expert_of_sql_is_held_to_the_tables_shown(tmp_path: Path) -> None:
+    """Those of the last question that shows any; without one its answer is free."""
+    profile = ExpertProfile("a/sql", "1.0.0", "id", grammar_format="sql")
+    choice = ExpertChoice(tmp_path, 1.0, profile)
+    shown = Message("user", "Schema: singer(id number pk, age number). Question: How many? SQL:")
+    found = choose_form(Request([shown, Message("user", "And the ages?")]), (choice,))
+    assert found is not None and found.tables is None  # the model sees them already
+    found.check("SELECT COUNT(age) FROM singer", byte_table())
+    with pytest.raises(ContractError):
+        found.check("SELECT COUNT(ageage) FROM singer", byte_table())
+    assert choose_form(Request(HELLO), (choice,)) is None
+    assert choose_form(Request([shown]), ()) is None
+
+
 def test_sql_is_held_to_the_tables_of_a_database(assistant: Assistant, tmp_path: Path) -> None:
     """What comes out names nothing else, as SQLite itself finds when it prepares it."""
     file = tmp_path / "music.db"

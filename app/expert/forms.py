@@ -6,7 +6,7 @@ JSON value; an SQL schema is a database or the text that creates its tables.
 
 import difflib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from expert import resources
 from expert.engine.constrained import Contract, Reasoning
 from expert.errors import ContractError, NotFoundError, UsageError
-from expert.types import ExpertChoice, Request
+from expert.types import ExpertChoice, Message, Request
 
 if TYPE_CHECKING:
     from expert.grammar.constraint import CompiledGrammar, Constraint
@@ -107,7 +107,19 @@ def choose_form(request: Request, experts: tuple[ExpertChoice, ...] = ()) -> Ans
         if profile is not None and profile.grammar is not None:
             json_schema = profile.grammar_format == "json-schema"
             return (read_schema if json_schema else read_grammar)(profile.grammar)
+        if profile is not None and profile.grammar_format == "sql":
+            return _sql_of(request.messages)
     return None
+
+
+def _sql_of(messages: Sequence[Message]) -> AnswerForm | None:
+    """Return the form of SQL over the tables that the conversation showed last, if it did."""
+    from expert.grammar.sql.engine import compile_sql
+    from expert.grammar.sql.find import find_tables
+
+    asked = (message.content for message in reversed(messages) if message.role == "user")
+    tables = next((found for text in asked if (found := find_tables(text))), None)
+    return AnswerForm("SQL over the tables shown", compile_sql(tables)) if tables else None
 
 
 def shipped_grammars() -> dict[str, Path]:

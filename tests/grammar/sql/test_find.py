@@ -1,0 +1,43 @@
+"""Tables found among the words of a question."""
+
+import pytest
+
+from expert.grammar.sql.find import find_tables
+
+FOUND = [
+    ("Schema: singer(id number pk, name). Question: How many?", {"singer": ["id", "name"]}),
+    ("a(x, y)\nb(z number, x)\nfk: a.x=b.x\n\nList all x.", {"a": ["x", "y"], "b": ["z", "x"]}),
+    ("CREATE TABLE t (a INT, b VARCHAR(9));\nHow many (all of them)?", {"t": ["a", "b"]}),
+    ("create table t (a INT); create table u (b INT) -- which?", {"t": ["a"], "u": ["b"]}),
+    ("t(price varchar(8), day) Which days?", {"t": ["price", "day"]}),
+]
+
+
+@pytest.mark.parametrize(("text", "tables"), FOUND)
+def test_tables_are_found(text: str, tables: dict[str, list[str]]) -> None:
+    """In running text, in lines, and as statements."""
+    found = find_tables(text)
+    assert found is not None
+    assert {t.name: [c.name for c in t.columns] for t in found.tables} == tables
+
+
+def test_links_come_along() -> None:
+    """The lines that say which columns belong together."""
+    found = find_tables("a(x, y)\nb(z, x)\nfk: a.x=b.x")
+    assert found is not None and found.links == ("a.x=b.x",)
+
+
+NONE = [
+    "",
+    "How many singers (and bands) are there?",
+    "Use count(x) here",
+    "f(",
+    "CREATE TABLE",
+    ")(",
+]
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_other_words_are_no_tables(text: str) -> None:
+    """A remark in parentheses, a function, and what is not whole."""
+    assert find_tables(text) is None
