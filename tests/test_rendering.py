@@ -8,7 +8,8 @@ from expert.assistant import Assistant
 from expert.attachments import LONGEST, read_attachment
 from expert.errors import InputTooLongError, NotFoundError, UsageError
 from expert.grammar.sql.read import read_text
-from expert.rendering import with_attachments, with_tables
+from expert.rendering import with_attachments
+from expert.tables import with_tables
 from expert.types import Attachment, Message
 
 

@@ -32,6 +32,7 @@ from expert.recording import Recorder
 from expert.rendering import Rendered, render
 from expert.resident import Resident
 from expert.routing import Routing
+from expert.tables import NO_TABLES, is_about_tables
 from expert.types import (
     Answer,
     Event,
@@ -94,6 +95,8 @@ class Assistant(Closing):
         plan = make_plan(request, self.resident.model, self.config, route)
         yield Planned(plan)
         form = choose_form(request, plan.experts)
+        if form is None and is_about_tables(request, plan.experts):
+            yield NO_TABLES
         asked = with_profiles(request, plan.experts)
         rendered = render(asked, self.resident, form.tables if form else None)
         yield from rendered.notices

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from expert.errors import UsageError
 from expert.models import find_expert, find_model
+from expert.tables import is_about_tables, tables_first
 from expert.types import ExpertChoice, ExpertProfile, Message, Request
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def with_profiles(request: Request, experts: Sequence[ExpertChoice]) -> Request:
     prompts = [one.system_prompt for one in profiles if one.system_prompt is not None]
     if prompts and not any(message.role == "system" for message in request.messages):
         changes["messages"] = [Message("system", "\n\n".join(prompts)), *request.messages]
-    return replace(request, **changes)  # type: ignore[arg-type]  # each has its field's type
+    changed: Request = replace(request, **changes)  # type: ignore[arg-type]  # of its field's type
+    return tables_first(changed) if is_about_tables(request, experts) else changed
 
 
 def first_wish(experts: Sequence[ExpertChoice], name: str) -> float | None:

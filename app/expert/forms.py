@@ -6,15 +6,17 @@ JSON value; an SQL schema is a database or the text that creates its tables.
 
 import difflib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expert import resources
 from expert.engine.constrained import Contract, Reasoning
 from expert.errors import ContractError, NotFoundError, UsageError
-from expert.types import ExpertChoice, Message, Request
+from expert.tables import shown_tables
+from expert.types import ExpertChoice, Request
 
 if TYPE_CHECKING:
     from expert.grammar.constraint import CompiledGrammar, Constraint
@@ -89,7 +91,7 @@ def choose_form(request: Request, experts: tuple[ExpertChoice, ...] = ()) -> Ans
     """
     asked: dict[str, tuple[Any, Callable[[Any], AnswerForm]]] = {
         "grammar": (request.grammar, read_grammar),
-        "schema": (request.schema, read_schema),
+        "schema": (request.schema, partial(read_schema, question=request.question)),
         "SQL schema": (request.sql_schema, read_sql_schema),
     }
     wanted = [(name, value, read) for name, (value, read) in asked.items() if value is not None]
@@ -105,20 +107,17 @@ def choose_form(request: Request, experts: tuple[ExpertChoice, ...] = ()) -> Ans
     for choice in experts:
         profile = choice.profile
         if profile is not None and profile.grammar is not None:
-            json_schema = profile.grammar_format == "json-schema"
-            return (read_schema if json_schema else read_grammar)(profile.grammar)
+            if profile.grammar_format == "json-schema":
+                return read_schema(profile.grammar, request.question)
+            return read_grammar(profile.grammar)
         if profile is not None and profile.grammar_format == "sql":
-            return _sql_of(request.messages)
+            return _form_of_tables(shown_tables(request))
     return None
 
 
-def _sql_of(messages: Sequence[Message]) -> AnswerForm | None:
-    """Return the form of SQL over the tables that the conversation showed last, if it did."""
+def _form_of_tables(tables: "Schema | None") -> AnswerForm | None:
     from expert.grammar.sql.engine import compile_sql
-    from expert.grammar.sql.find import find_tables
 
-    asked = (message.content for message in reversed(messages) if message.role == "user")
-    tables = next((found for text in asked if (found := find_tables(text))), None)
     return AnswerForm("SQL over the tables shown", compile_sql(tables)) if tables else None
 
 
@@ -212,8 +211,10 @@ def _unknown(name: str) -> NotFoundError:
     )
 
 
-def read_schema(asked: Any) -> AnswerForm:
+def read_schema(asked: Any, question: str | None = None) -> AnswerForm:
     """Return the form that a JSON Schema describes: a file, JSON text, or a JSON value.
+
+    Where it asks for words of the *question*, by the format `verbatim`, they are those.
 
     Raises:
         UsageError: it is no schema, or cannot be guaranteed; *why* names the keyword.
@@ -225,8 +226,8 @@ def read_schema(asked: Any) -> AnswerForm:
         asked = Path(asked)
     if isinstance(asked, Path):
         path = asked.expanduser()
-        return AnswerForm(path.name, compile_schema(_read(path, "schema")))
-    return AnswerForm("the schema", compile_schema(asked))
+        return AnswerForm(path.name, compile_schema(_read(path, "schema"), question=question))
+    return AnswerForm("the schema", compile_schema(asked, question=question))
 
 
 def _is_json(text: str) -> bool:

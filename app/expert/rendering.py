@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from expert.errors import ExpertError, InputTooLongError
 from expert.resident import Resident
 from expert.screen import one_line
+from expert.tables import with_tables
 from expert.types import Attachment, Message, Notice, Request
 
 if TYPE_CHECKING:
@@ -105,18 +106,6 @@ def with_attachments(
         parts = [*map(_fenced, attachments), turns[-1].content]
         turns[-1] = replace(turns[-1], content="\n\n".join(parts))
     return turns
-
-
-def with_tables(messages: Sequence[Message], tables: "Schema | None") -> Sequence[Message]:
-    """Return the turns with a description of *tables* before the last one's words."""
-    if tables is None or not messages:
-        return messages
-    from expert.grammar.sql.show import describe, names_all
-
-    *earlier, last = messages
-    if names_all(last.content, tables):
-        return messages
-    return [*earlier, replace(last, content=f"{describe(tables)}\n\n{last.content}")]
 
 
 def _fenced(file: Attachment) -> str:

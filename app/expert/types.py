@@ -150,6 +150,12 @@ class Request:
     origin: str = "python"
     """Where it was asked: ask, chat, sh, tui or python."""
 
+    @property
+    def question(self) -> str:
+        """What is asked now: the last message, after the files that it brings."""
+        said = self.messages[-1].content if self.messages else ""
+        return "\n".join([*(file.text for file in self.attachments), said])
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

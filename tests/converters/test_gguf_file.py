@@ -279,7 +279,7 @@ def test_hostile_counts_need_no_memory(target: Path) -> None:
             inspect(target)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak < MIB and time.perf_counter() - started < 1
+        assert peak < MIB and time.perf_counter() - started < 5
 
 
 @pytest.mark.slow

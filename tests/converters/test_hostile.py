@@ -89,7 +89,7 @@ def survivors(data: bytes, folder: Path, check: Callable[[Path], None], count: i
             raise AssertionError(f"{description}: {error!r}") from error
         else:
             passed.append(path)
-        assert time.perf_counter() - started < 2, description
+        assert time.perf_counter() - started < 10, description
     return passed
 
 

@@ -23,7 +23,7 @@ from expert.engine.model import Model
 from expert.engine.options import ContextOptions
 
 RANK = 32
-INVOCATION = 3  # tokens
+INVOCATION = 2  # tokens: the role and the line's end, as `expert train` writes them
 _ADAPTERS = 10
 
 
@@ -151,7 +151,7 @@ class _Bench:
     def _slower(self, adapters: AdapterSet) -> float:
         """Compare decoding with and without a set, in alternation."""
         ratios = []
-        for _ in range(5):
+        for _ in range(9):
             base, with_experts = (
                 statistics.median(self._engine.call(partial(self._timed, [one] * self._tokens))[2:])
                 for one in (BASE, adapters)

@@ -18,13 +18,13 @@ def test_tables_are_found(text: str, tables: dict[str, list[str]]) -> None:
     """In running text, in lines, and as statements."""
     found = find_tables(text)
     assert found is not None
-    assert {t.name: [c.name for c in t.columns] for t in found.tables} == tables
+    assert {t.name: [c.name for c in t.columns] for t in found.tables.tables} == tables
 
 
 def test_links_come_along() -> None:
     """The lines that say which columns belong together."""
     found = find_tables("a(x, y)\nb(z, x)\nfk: a.x=b.x")
-    assert found is not None and found.links == ("a.x=b.x",)
+    assert found is not None and found.tables.links == ("a.x=b.x",)
 
 
 NONE = [

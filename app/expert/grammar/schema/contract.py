@@ -11,13 +11,17 @@ from expert.grammar.schema.probe import engine_error
 from expert.grammar.schema.reader import parse_schema, read_schema
 from expert.grammar.schema.stream import JsonCheck, Rules
 from expert.grammar.schema.validator import Validator
+from expert.grammar.schema.verbatim import hold_to
 from expert.grammar.tokens import TokenTable
 
 
-def compile_schema(schema: object, table: TokenTable | None = None) -> CompiledGrammar:
+def compile_schema(
+    schema: object, table: TokenTable | None = None, question: str | None = None
+) -> CompiledGrammar:
     """Return the grammar of the JSON values that *schema*, text or JSON value, allows.
 
-    Given the *table* it will be started on, the engine compiles it once instead of twice.
+    Given the *table* it will be started on, the engine compiles it once instead of twice. Strings
+    of the format `verbatim` are words of the *question*; without one they are any text.
 
     Raises:
         UsageError: it is no schema, nothing matches it, or it cannot be guaranteed; *what* and
@@ -25,6 +29,8 @@ def compile_schema(schema: object, table: TokenTable | None = None) -> CompiledG
         VerificationError: it is too deep or too large.
     """
     document = parse_schema(schema) if isinstance(schema, str) else read_schema(schema)
+    if question is not None:
+        hold_to(document, question)
     lowered = lower(document, table.error if table else engine_error)
     needed = bool(lowered.watched) or _may_be_open(document)
     follower = JsonCheck(Rules(document, lowered.watched))

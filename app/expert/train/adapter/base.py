@@ -54,9 +54,13 @@ class Base:
 
     @cached_property
     def invocation(self) -> tuple[int, ...]:
-        """The tokens that open an answer, from which an activated LoRA acts."""
+        """The tokens that open an answer, from which an activated LoRA acts.
+
+        The special token before the role opens any turn, so it stays the base's: every switch has
+        one token less to compute.
+        """
         opened = turn_prompt("")
-        return tuple(self.tokenizer.encode(opened[opened.rindex("<|im_start|>") :]).ids)
+        return tuple(self.tokenizer.encode(opened[opened.rindex("<|im_start|>") :]).ids[1:])
 
 
 def open_base(path: Path, run: Path) -> Base:

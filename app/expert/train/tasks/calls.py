@@ -8,7 +8,8 @@ from typing import Any
 
 from expert.train.examples import Example, Source, single
 from expert.train.rows import Row, drawn, read_rows
-from expert.train.split import dialogue_group, file_group
+from expert.train.split import dialogue_group, file_group, is_heldout
+from expert.train.tasks.swapping import Values, swapped
 
 TEMPLATES = (
     "Intent and slots as JSON: {text}",
@@ -26,13 +27,28 @@ def compact(value: object) -> str:
 
 
 def snips(source: Source) -> Iterator[Example]:
-    """Yield one request to a voice assistant as its intent and slots."""
+    """Yield one request to a voice assistant as its intent and slots.
+
+    The first variant has the requests as they are; in the others those that are learnt from have
+    other values in their slots.
+    """
     validation = source.task("json/snips_valid")
-    for name in ("snips_train", "snips_valid"):
-        for row in read_rows(source.task(f"json/{name}")):
-            group = file_group("snips", row["text"], validation, "text")
-            prompt = drawn(row["text"], source.variant).choice(TEMPLATES).format(text=row["text"])
-            yield single("json", group, prompt, compact(row["json"]))
+    training = list(read_rows(source.task("json/snips_train")))
+    values = Values.of(
+        (row["text"], row["json"]["slots"])
+        for row in training
+        if not is_heldout("json", file_group("snips", row["text"], validation, "text"))
+    )
+    for row in (*training, *read_rows(validation)):
+        text, said = row["text"], row["json"]
+        rng = drawn(text, source.variant)
+        template = rng.choice(TEMPLATES)
+        group = file_group("snips", text, validation, "text")
+        if source.variant and not is_heldout("json", group):
+            text, slots = swapped(text, said["slots"], values, rng)
+            said = {**said, "slots": slots}
+            group = file_group("snips", text, validation, "text")
+        yield single("json", group, template.format(text=text), compact(said))
 
 
 def signature(schema: Any, intent: Any) -> str:
