@@ -12,14 +12,17 @@ from expert.grammar.schema.reader import read_schema
 from expert.grammar.tokens import TokenTable
 
 PAGE = (Path(__file__).parents[2] / "docs" / "schemas.md").read_text()
-REFUSALS, DECODER = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-PRINTED = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)[0]
+COPIES, REFUSALS, DECODER = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+COPIED, REFUSED = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_refusals_read_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each names the keyword and where it is."""
-    exec(compile(REFUSALS, "schemas.md", "exec"), {})
-    assert capsys.readouterr().out == PRINTED
+@pytest.mark.parametrize(("code", "printed"), [(COPIES, COPIED), (REFUSALS, REFUSED)])
+def test_examples_print_what_the_page_says(
+    code: str, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is copied and what is not; and refusals that name the keyword and where it is."""
+    exec(compile(code, "schemas.md", "exec"), {})
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.parametrize(
