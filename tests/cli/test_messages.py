@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def environment(patch: pytest.MonkeyPatch, values: Mapping[str, str]) -> None:
 
 @pytest.mark.parametrize("say", [messages.tell, messages.say, messages.dim])
 def test_a_screen_gets_nothing_it_could_obey(
-    monkeypatch: pytest.MonkeyPatch, say: "type[object]"
+    monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
 ) -> None:
     """Escape sequences, bells and turned text are shown instead of done."""
     screen = Screen()
@@ -86,13 +86,10 @@ def test_bold_text_is_inert(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_output_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message is never a reason to fail: closed, none at all, or without a reader."""
-    closed = io.StringIO()
-    closed.close()
-    for stream in (closed, None):
-        monkeypatch.setattr(sys, "stderr", stream)
-        messages.tell("nobody hears")
-        messages.dim("nor this")
+    """A message is never a reason to fail: there is no stream at all, or nobody reads it."""
+    monkeypatch.setattr(sys, "stderr", None)
+    messages.tell("nobody hears")
+    messages.dim("nor this")
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as pipe:

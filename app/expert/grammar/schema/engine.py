@@ -15,6 +15,7 @@ from expert.grammar.schema.keywords import NUMBERS
 from expert.grammar.schema.members import member_schemas
 from expert.grammar.schema.names import FORMAT_PATTERNS, is_impossible, known_names, name_pattern
 from expert.grammar.schema.negation import all_of, any_of, negate
+from expert.grammar.schema.numbers import listed_numbers
 from expert.grammar.schema.patterns import engine_reads, is_plain
 from expert.grammar.schema.validator import Validator
 
@@ -121,6 +122,9 @@ class Translator:
         level = _Level(self, schema)
         for keyword, given in schema.items():
             level.keyword(keyword, given)
+        wide = level.here or level.inside
+        if wide and (numbers := listed_numbers(schema, self.document)) is not None:
+            return _Made({"enum": numbers} if numbers else False)
         if level.here:
             self._watched.add(id(schema))
         return _Made(level.finish(), level.here, level.inside)
