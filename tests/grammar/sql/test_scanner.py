@@ -16,7 +16,7 @@ from expert.grammar.sql.engine import compile_sql
 from expert.grammar.sql.read import read_schema
 from expert.grammar.sql.scanner import Piece, Scanner
 from expert.grammar.sql.schema import Column, Schema, Table, fold
-from expert.grammar.sql.words import any_case, short_names, word_except
+from expert.grammar.sql.words import any_case, short_names, usual_cases, word_except
 from expert.grammar.tokens import TokenTable
 from grammar.vocabularies import accepts
 
@@ -112,6 +112,24 @@ def test_a_word_in_any_case(octets: TokenTable) -> None:
     grammar = compile_grammar(Grammar({"root": any_case("a_B1")}))
     assert all(accepts(grammar.start(octets), [*text]) for text in (b"a_B1", b"A_b1", b"a_b1"))
     assert not any(accepts(grammar.start(octets), [*text]) for text in (b"a-b1", b"a_b", b"a_b11"))
+
+
+@pytest.mark.parametrize(
+    ("declared", "right", "wrong"),
+    [
+        ("users", "users USERS Users", "useRS uSERS USers user users_"),
+        ("Song_Name", "Song_Name song_name SONG_NAME song_Name Song_name", "Song_nAme SongName"),
+        ("FacID", "FacID facID facid FACID Facid", "FaCID fACID"),
+        ("col_1", "col_1 COL_1 Col_1", "col_2 cOl_1"),
+    ],
+)
+def test_a_name_in_the_usual_cases(
+    octets: TokenTable, declared: str, right: str, wrong: str
+) -> None:
+    """As people write it, part by part; no mixture that only a lost model would write."""
+    grammar = compile_grammar(Grammar({"root": usual_cases(declared)}))
+    for text in (*right.split(), *wrong.split()):
+        assert accepts(grammar.start(octets), [*text.encode()]) == (text in right.split()), text
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from expert.grammar.gbnf import parse_gbnf
 from expert.grammar.normal import reachable
 from expert.grammar.sql.dialects import Dialect, dialect_named
 from expert.grammar.sql.schema import Schema
-from expert.grammar.sql.words import LETTERS, any_case, short_names, word_except
+from expert.grammar.sql.words import LETTERS, any_case, short_names, usual_cases, word_except
 from expert.resources import data
 
 _WORD = 30  # characters of a name that a query makes
@@ -177,7 +177,7 @@ def _names(names: list[tuple[str, bool]], dialect: Dialect) -> Node:
 def _spellings(name: str, exact: bool, dialect: Dialect) -> list[Node]:
     kept = dialect.folds and exact and name != name.lower()
     bare = name.isascii() and name.isidentifier() and name.lower() not in dialect.reserved
-    spellings = [] if kept or not bare else [any_case(name)]
+    spellings = [] if kept or not bare else [usual_cases(name)]
     for quote in dialect.quotes:
         spellings.append(Text(quote + name.replace(quote, quote * 2) + quote))
     return spellings

@@ -50,6 +50,21 @@ def any_case(word: str) -> Node:
     return sequence(*(Chars(chars.of(char.lower() + char.upper())) for char in word))
 
 
+def usual_cases(name: str) -> Node:
+    """Return *name* as people write it: each part as it is declared, small, in capitals, or with
+    only its first letter changed.
+
+    Any mixture would be right as well; a model that is unsure then writes `useRS`.
+    """
+    return sequence(*(_cases(part) for part in re.split("(_)", name) if part))
+
+
+def _cases(part: str) -> Node:
+    first, rest = part[0], part[1:]
+    forms = (part, part.lower(), part.upper(), first.lower() + rest, first.upper() + rest)
+    return choice(*map(Text, dict.fromkeys((*forms, part.capitalize()))))
+
+
 def short_names(table: str) -> Iterator[str]:
     """Yield what people call *table* for short, in small letters: its beginnings and initials."""
     words = [word for word in re.split(r"[^a-z0-9]+", table.lower()) if word[:1].isalpha()]
