@@ -41,3 +41,30 @@ NONE = [
 def test_other_words_are_no_tables(text: str) -> None:
     """A remark in parentheses, a function, and what is not whole."""
     assert find_tables(text) is None
+
+
+REST = [
+    ("Schema: singer(id number pk, name). Question: How many?", "How many?"),
+    ("How many?\n\n```sql\nCREATE TABLE x (id INT, n TEXT DEFAULT 'a(b');\n```", "How many?"),
+    ("a(x, y)\nb(z, x)\nfk: a.x=b.x\n\nList all x (or y).", "List all x (or y)."),
+    ("create table t (a INT, -- it's (one\n b INT) strict; Which?\nAnd why?", "Which?\nAnd why?"),
+    ("SQL: t(a, b)", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "rest"), REST)
+def test_what_else_a_question_says(text: str, rest: str) -> None:
+    """Without the tables, the labels around them and an empty fence."""
+    found = find_tables(text)
+    assert found is not None and found.rest == rest
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["(a", "a(b", "a(b)", "create table ", "create table t(", "create table t('", "--a\n", "-- ",
+     "a(b,c)", "fk: x\n", "schema :", "```sql ", "\n \t.,;", " ,", " strict", "'", "\"`"],
+)  # fmt: skip
+@pytest.mark.parametrize("before", ["", "create table t(", "create table t(a)", "a(b, c)"])
+def test_hostile_texts_come_to_an_end(before: str, part: str) -> None:
+    """Nothing is tried in ways that double with each sign more."""
+    find_tables(before + part * 20_000 + "x")

@@ -8,7 +8,7 @@ from expert.grammar.sql.read import read_text
 from expert.grammar.sql.schema import Schema
 
 _CREATE = re.compile(
-    r"""\bcreate\s+(?:temp(?:orary)?\s+)?table\b[^(;]*   # up to the columns
+    r"""\bcreate\s+(?:temp(?:orary)?\s+)?table\b[^(;]{0,200}   # up to the columns
         \((?:(?!--)[^()'"`]|--[^\n]*\n|'[^']*'|"[^"]*"|`[^`]*`|\((?:[^()]|\([^()]*\))*\))*\)
         (?:\s*(?:without\s+rowid|strict|,))*\s*;?""",
     re.IGNORECASE | re.VERBOSE,
