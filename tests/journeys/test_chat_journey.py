@@ -32,13 +32,13 @@ def recording(screens: list[str]) -> str:
 
 
 def test_from_opening_to_leaving(terminal: Terminal, market: Market, tmp_path: Path) -> None:
-    """Open, ask three experts and none, switch by hand, search, export, quit."""
+    """Open, ask each expert and none, switch by hand, search, export, quit."""
     done = expert("install", *NAMES, "-y")
     assert done.code == 0, done.message
     terminal.enter(f"{PROGRAM} chat; echo code $?")
     terminal.on("ChatScreen")
     terminal.wait_for("· pocket ·")
-    for name in ("sql", "json", "shell"):
+    for name in ("sql", "json", "shell", "regex", "commit"):
         ask(terminal, QUESTIONS[name], f"expert/{name}")
     ask(terminal, QUESTIONS[""])
     terminal.enter("/expert sql")
@@ -69,7 +69,7 @@ def test_an_expert_is_installed_in_the_chat(terminal: Terminal, market: Market) 
     terminal.wait_for("· pocket ·")
     terminal.act("app.experts")
     terminal.on("ExpertsScreen")
-    first = "expert/json"
+    first = "expert/commit"
     terminal.wait_for(f"{first} 0")
     terminal.act("experts.install")
     terminal.wait_for(f"Install {first}")
@@ -77,6 +77,6 @@ def test_an_expert_is_installed_in_the_chat(terminal: Terminal, market: Market) 
     terminal.wait_for(f"{first} is installed.")
     terminal.act("experts.back")
     terminal.wait_until_gone("Stronger")
-    ask(terminal, QUESTIONS["json"], first)
+    ask(terminal, QUESTIONS["commit"], first)
     terminal.act("app.quit")
     terminal.wait_for("code 0")

@@ -13,10 +13,12 @@ from support.terminal import PROGRAM
 pytestmark = pytest.mark.slow
 SCRIPT = """
 set -euo pipefail
-"$EXPERT" install sql json shell -y > /dev/null
+"$EXPERT" install sql json shell regex commit -y > /dev/null
 printf '%s' "$SQL" | "$EXPERT" ask --json > sql.json
 printf '%s' "$INTENT" | "$EXPERT" ask --json > json.json
 "$EXPERT" ask --json "$SHELL_QUESTION" < /dev/null > shell.json
+"$EXPERT" ask --json "$REGEX" < /dev/null > regex.json
+"$EXPERT" ask --json "$COMMIT" < /dev/null > commit.json
 "$EXPERT" ask --json "$NONE" < /dev/null > none.json
 "$EXPERT" ask --json -e sql "$NONE" < /dev/null > hand.json
 "$EXPERT" route --json "$SQL" < /dev/null > route.json
@@ -29,10 +31,11 @@ printf '%s\\n' "$NONE" "/expert sql" "And you?" | "$EXPERT" chat > chat.txt 2> c
 
 
 def test_from_a_pipe_to_an_export(cut: tuple[str, ...], market: Market, tmp_path: Path) -> None:
-    """Ask three experts and none, choose by hand, converse, search and export, all in a script."""
+    """Ask each expert and none, choose by hand, converse, search and export, all in a script."""
     folder = tmp_path / "work"
     folder.mkdir()
     questions = {"SQL": "sql", "INTENT": "json", "SHELL_QUESTION": "shell", "NONE": ""}
+    questions |= {"REGEX": "regex", "COMMIT": "commit"}
     done = subprocess.run(
         [*cut, "bash", "-c", SCRIPT],
         cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500,

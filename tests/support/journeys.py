@@ -22,7 +22,7 @@ from expert.package.pack import pack
 from support.packages import write_source
 from support.program import expert
 
-NAMES = ("json", "shell", "sql")
+NAMES = ("commit", "json", "regex", "shell", "sql")
 """The experts that ship."""
 RANK = 32
 KEY = PrivateKey(b"journeys" * 4)
@@ -31,6 +31,8 @@ QUESTIONS = {
     "Question: How many singers are there? SQL:",
     "shell": "Write a shell command to do this: list files changed in the last two days",
     "json": "Intent and slots as JSON: play some jazz by Miles Davis",
+    "regex": "Regex: lines that contain a number",
+    "commit": "Write a conventional commit message for this diff: +print('hello')",
     "": "Who are you?",
 }
 """A question for each expert, and one for none of them."""
