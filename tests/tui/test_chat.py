@@ -98,10 +98,10 @@ def test_thoughts_are_folded_away() -> None:
         await pilot.press("ctrl+t")
         await ask(app, pilot, "2+2")
         assert app.chat.turns[0].answer.text == "Four."
-        assert "thoughts (3 words)" in shown(app) and "perhaps" not in shown(app)
+        await until(pilot, lambda: "thoughts (3 words)" in shown(app))
+        assert "perhaps" not in shown(app)
         app.screen.query_one(Collapsible).collapsed = False
-        await pilot.pause()
-        assert "hmm, perhaps not" in shown(app)
+        await until(pilot, lambda: "hmm, perhaps not" in shown(app))
 
     drive(backend, steps)
     assert backend.requests[0].think
