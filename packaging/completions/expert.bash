@@ -33,7 +33,7 @@ _expert() {
     case "$command $action" in
         'ask '*)
             words='-h --help --debug -m --model -e --expert -q --quiet -s --system -f --file -t --template -p --param --no-stdin --truncate --json --stream-json -x --extract -u --usage --why --dry-run -c --continue --cid -n --no-log --grammar --schema --sql-schema --max-tokens --temperature --top-k --top-p --min-p --repeat-penalty --beam --seed --stop --logprobs --timeout --think --no-think --context --threads --gpu-layers --kv-type' files= names=
-            values='-m=@models --model=@models -e=@experts --expert=@experts -s=@any --system=@any -f=@files --file=@files -t=@any --template=@any -p=@any --param=@any --cid=@any --grammar=@any --schema=@any --sql-schema=@files --max-tokens=@any --temperature=@any --top-k=@any --top-p=@any --min-p=@any --repeat-penalty=@any --beam=@any --seed=@any --stop=@any --logprobs=@any --timeout=@any --context=@any --threads=@any --gpu-layers=@any --kv-type=f32,f16,q8_0,q4_0' ;;
+            values='-m=@models --model=@models -e=@experts --expert=@experts -s=@any --system=@any -f=@files --file=@files -t=@any --template=@any -p=@any --param=@any --cid=@any --grammar=@files --schema=@files --sql-schema=@files --max-tokens=@any --temperature=@any --top-k=@any --top-p=@any --min-p=@any --repeat-penalty=@any --beam=@any --seed=@any --stop=@any --logprobs=@any --timeout=@any --context=@any --threads=@any --gpu-layers=@any --kv-type=f32,f16,q8_0,q4_0' ;;
         'chat '*)
             words='-h --help --debug -m --model -e --expert -s --system --max-tokens --plain --context --threads --gpu-layers --kv-type' files= names=
             values='-m=@models --model=@models -e=@experts --expert=@experts -s=@any --system=@any --max-tokens=@any --context=@any --threads=@any --gpu-layers=@any --kv-type=f32,f16,q8_0,q4_0' ;;
@@ -80,16 +80,16 @@ _expert() {
             words='-h --help --json' files= names=
             values='' ;;
         'grammar show')
-            words='-h --help --json' files= names=
+            words='-h --help --json' files=1 names=
             values='' ;;
         'grammar check')
-            words='-h --help --json' files= names=
+            words='-h --help --json' files=1 names=
             values='' ;;
         'grammar test')
-            words='-h --help --json' files= names=
+            words='-h --help --json' files=1 names=
             values='' ;;
         'grammar from-schema')
-            words='-h --help --json' files= names=
+            words='-h --help --json' files=1 names=
             values='' ;;
         'grammar '*)
             words='list show check test from-schema -h --help --debug' files= names=
@@ -128,7 +128,7 @@ _expert() {
             words='-h --help --json' files= names=
             values='' ;;
         'source add')
-            words='-h --help --json' files= names=
+            words='-h --help --json' files=1 names=
             values='' ;;
         'source remove')
             words='-h --help --json' files= names=
@@ -143,14 +143,14 @@ _expert() {
             words='-h --help --json' files= names=
             values='' ;;
         'trust pin')
-            words='-h --help --json' files= names=
+            words='-h --help --json' files=1 names=
             values='' ;;
         'trust revoke')
             words='-h --help --reason --json' files= names=
             values='--reason=@any' ;;
         'trust rotate')
-            words='-h --help -k --old -o --output --revoke --json' files= names=
-            values='-k=@any --old=@any -o=@files --output=@files --revoke=@any' ;;
+            words='-h --help -k --old -o --output --revoke --json' files=1 names=
+            values='-k=@files --old=@files -o=@files --output=@files --revoke=@any' ;;
         'trust apply')
             words='-h --help --json' files=1 names=
             values='' ;;
@@ -191,10 +191,10 @@ _expert() {
             words='list pull show rm use path -h --help --debug' files= names=
             values='' ;;
         'convert model')
-            words='-h --help --type -o --output -q --quiet --debug' files= names=
+            words='-h --help --type -o --output -q --quiet --debug' files=1 names=
             values='--type=f32,f16,bf16,q8_0,q2_k,q3_k_m,q4_0,q4_k_m,q5_k_m,q6_k -o=@files --output=@files' ;;
         'convert adapter')
-            words='-h --help --type --rank --base -o --output -q --quiet --debug' files= names=
+            words='-h --help --type --rank --base -o --output -q --quiet --debug' files=1 names=
             values='--type=f32,f16,bf16,q8_0 --rank=@any --base=@files -o=@files --output=@files' ;;
         'convert peft')
             words='-h --help --base -o --output -q --quiet --debug' files=1 names=
@@ -206,8 +206,8 @@ _expert() {
             words='-h --help --debug -o --output --rank --type --base --json' files=1 names=
             values='-o=@files --output=@files --rank=@any --type=f32,f16,bf16,q8_0 --base=@files' ;;
         'compress '*)
-            words='-h --help --debug -o --output --method --budget --base --calibration -k --key --version --json' files= names=
-            values='-o=@files --output=@files --method=q8_0,q4_0,q3,q2,svd,osd --budget=@any --base=@files --calibration=@any -k=@files --key=@files --version=@any' ;;
+            words='-h --help --debug -o --output --method --budget --base --calibration -k --key --version --json' files=1 names=
+            values='-o=@files --output=@files --method=q8_0,q4_0,q3,q2,svd,osd --budget=@any --base=@files --calibration=@files -k=@files --key=@files --version=@any' ;;
         'conflicts '*)
             words='-h --help --debug --json' files=1 names=
             values='' ;;
@@ -227,10 +227,10 @@ _expert() {
             words='-h --help --debug --json' files=1 names=
             values='' ;;
         'validate '*)
-            words='-h --help --debug --json' files= names=
+            words='-h --help --debug --json' files=1 names=
             values='' ;;
         'diff '*)
-            words='-h --help --debug --json' files= names=
+            words='-h --help --debug --json' files=1 names=
             values='' ;;
         'extract '*)
             words='-h --help --debug -o --output --json' files=1 names=
@@ -239,53 +239,53 @@ _expert() {
             words='-h --help --debug --name --rank -y --yes -m --model --json' files= names=
             values='--name=@any --rank=@any -m=@models --model=@models' ;;
         'migrate '*)
-            words='-h --help --debug -o --output --to --publisher --convert --rank -m --model --json' files= names=
-            values='-o=@any --output=@any --to=expert,tar.gz --publisher=@any --rank=@any -m=@models --model=@models' ;;
+            words='-h --help --debug -o --output --to --publisher --convert --rank -m --model --json' files=1 names=
+            values='-o=@files --output=@files --to=expert,tar.gz --publisher=@any --rank=@any -m=@models --model=@models' ;;
         'publish '*)
             words='-h --help --debug --json' files=1 names=
             values='' ;;
         'train dpo')
-            words='-h --help --debug --data --out --base --minutes --tokens --resume --sweep --device --rows --other -k --sign --into --json' files= names=
-            values='--data=@any --out=@any --base=@any --minutes=@any --tokens=@any --sweep=@any --device=auto,cpu,cuda --rows=@any --other=@files -k=@files --sign=@files --into=@any' ;;
+            words='-h --help --debug --data --out --base --minutes --tokens --resume --sweep --device --rows --other -k --sign --into --json' files=1 names=
+            values='--data=@files --out=@files --base=@any --minutes=@any --tokens=@any --sweep=@any --device=auto,cpu,cuda --rows=@any --other=@files -k=@files --sign=@files --into=@files' ;;
         'train distill')
-            words='-h --help --debug --data --out --base --minutes --tokens --resume --sweep --device --rows --other -k --sign --into --json --teacher --level --teacher-model --max-tokens --parallel --key-from' files= names=
-            values='--data=@any --out=@any --base=@any --minutes=@any --tokens=@any --sweep=@any --device=auto,cpu,cuda --rows=@any --other=@files -k=@files --sign=@files --into=@any --teacher=@any --level=sequence,logits --teacher-model=@any --max-tokens=@any --parallel=@any --key-from=@any' ;;
+            words='-h --help --debug --data --out --base --minutes --tokens --resume --sweep --device --rows --other -k --sign --into --json --teacher --level --teacher-model --max-tokens --parallel --key-from' files=1 names=
+            values='--data=@files --out=@files --base=@any --minutes=@any --tokens=@any --sweep=@any --device=auto,cpu,cuda --rows=@any --other=@files -k=@files --sign=@files --into=@files --teacher=@files --level=sequence,logits --teacher-model=@any --max-tokens=@any --parallel=@any --key-from=@any' ;;
         'train all')
             words='-h --help --debug --data -k --key --only --pocket --experts --out --base --minutes --tokens --resume --dry-run --keep-all --rows --device --json' files= names=
-            values='--data=@any -k=@files --key=@files --only=@any --pocket=@any --experts=@any --out=@any --base=@any --minutes=@any --tokens=@any --rows=@any --device=auto,cpu,cuda' ;;
+            values='--data=@files -k=@files --key=@files --only=@any --pocket=@files --experts=@files --out=@files --base=@any --minutes=@any --tokens=@any --rows=@any --device=auto,cpu,cuda' ;;
         'train '*)
-            words='dpo distill all -h --help --debug --data --out --base --minutes --tokens --resume --sweep --device --rows --other -k --sign --into --json' files= names=
-            values='--data=@any --out=@any --base=@any --minutes=@any --tokens=@any --sweep=@any --device=auto,cpu,cuda --rows=@any --other=@files -k=@files --sign=@files --into=@any' ;;
+            words='dpo distill all -h --help --debug --data --out --base --minutes --tokens --resume --sweep --device --rows --other -k --sign --into --json' files=1 names=
+            values='--data=@files --out=@files --base=@any --minutes=@any --tokens=@any --sweep=@any --device=auto,cpu,cuda --rows=@any --other=@files -k=@files --sign=@files --into=@files' ;;
         'dataset stats')
-            words='-h --help --tokens -m --model --form --map --split --encoding --delimiter --skip-bad --json' files= names=
+            words='-h --help --tokens -m --model --form --map --split --encoding --delimiter --skip-bad --json' files=1 names=
             values='-m=@models --model=@models --form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any' ;;
         'dataset validate')
-            words='-h --help --task --schema --databases --longest --form --map --split --encoding --delimiter --json -o --output --force' files= names=
-            values='--task=sql,json,shell,regex --schema=@files --databases=@any --longest=@any --form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any -o=@files --output=@files' ;;
+            words='-h --help --task --schema --databases --longest --form --map --split --encoding --delimiter --json -o --output --force' files=1 names=
+            values='--task=sql,json,shell,regex --schema=@files --databases=@files --longest=@any --form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any -o=@files --output=@files' ;;
         'dataset dedupe')
-            words='-h --help --exact --near --by --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files= names=
+            words='-h --help --exact --near --by --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files=1 names=
             values='--near=@any --by=all,prompt,answer --form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any -o=@files --output=@files' ;;
         'dataset split')
-            words='-h --help --part --by --seed --form --map --split --encoding --delimiter --skip-bad --json -o --output' files= names=
+            words='-h --help --part --by --seed --form --map --split --encoding --delimiter --skip-bad --json -o --output' files=1 names=
             values='--part=@any --by=@any --seed=@any --form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any -o=@files --output=@files' ;;
         'dataset convert')
-            words='-h --help --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files= names=
+            words='-h --help --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files=1 names=
             values='--form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any -o=@files --output=@files' ;;
         'dataset difficulty')
-            words='-h --help --cuts -m --model --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files= names=
+            words='-h --help --cuts -m --model --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files=1 names=
             values='--cuts=@any -m=@models --model=@models --form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any -o=@files --output=@files' ;;
         'dataset diversity')
-            words='-h --help --embedding --sample --near --by --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files= names=
+            words='-h --help --embedding --sample --near --by --form --map --split --encoding --delimiter --skip-bad --json -o --output --force' files=1 names=
             values='--embedding=@files --sample=@any --near=@any --by=all,prompt,answer --form=auto,rows,alpaca,sharegpt,preference,text --map=@any --split=@any --encoding=@any --delimiter=@any -o=@files --output=@files' ;;
         'dataset generate')
-            words='-h --help -o --output --count --budget --tokens --parallel --dry-run --finish --force -y --yes --json' files= names=
+            words='-h --help -o --output --count --budget --tokens --parallel --dry-run --finish --force -y --yes --json' files=1 names=
             values='-o=@files --output=@files --count=@any --budget=@any --tokens=@any --parallel=@any' ;;
         'dataset '*)
             words='stats validate dedupe split convert difficulty diversity generate -h --help --debug' files= names=
             values='' ;;
         'eval '*)
-            words='-h --help --debug --data --recipe --rows --other --shots --into -m --model --json' files= names=
-            values='--data=@any --recipe=@any --rows=@any --other=@files --shots=@any --into=@any -m=@models --model=@models' ;;
+            words='-h --help --debug --data --recipe --rows --other --shots --into -m --model --json' files=1 names=
+            values='--data=@files --recipe=@files --rows=@any --other=@files --shots=@any --into=@files -m=@models --model=@models' ;;
         'bench experts')
             words='-h --help --debug --history --json' files=1 names=
             values='--history=@any' ;;
@@ -296,8 +296,8 @@ _expert() {
             words='-h --help --debug --tokens --repeat --threads --json' files=1 names=
             values='--tokens=@any --repeat=@any --threads=@any' ;;
         'bench compress')
-            words='-h --help --debug --budget --calibration --data --recipe --rows --repeat -m --model --json' files= names=
-            values='--budget=@any --calibration=@any --data=@any --recipe=@any --rows=@any --repeat=@any -m=@models --model=@models' ;;
+            words='-h --help --debug --budget --calibration --data --recipe --rows --repeat -m --model --json' files=1 names=
+            values='--budget=@any --calibration=@files --data=@files --recipe=@files --rows=@any --repeat=@any -m=@models --model=@models' ;;
         'bench '*)
             words='experts package grammar compress -h --help --debug --prompt --decode --repeat --threads --gpu-layers --json' files=1 names=
             values='--prompt=@any --decode=@any --repeat=@any --threads=@any --gpu-layers=@any' ;;

@@ -60,20 +60,18 @@ VERBS = {
 MODULES = {"import": "import_hub"}
 """Verbs whose module is called otherwise, because Python keeps the word to itself."""
 _ALIASES = {"--version": "version", "-V": "version"}
+_HELP = ("-h", "--help", "help")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    if verb in ("-h", "--help", "help"):
-        print(usage(), end="")
-        return 0
     verb = _ALIASES.get(verb, verb)
     _open_standard_streams()
-    if not verb and all(one.isatty() for one in (sys.stdin, sys.stdout, sys.stderr)):
+    if not verb and at_terminal():
         verb = "chat"
-    if verb not in VERBS:
+    if verb not in VERBS and verb not in _HELP:
         return _unknown(verb)
     if "--debug" in rest:
         _show_log()
@@ -86,6 +84,12 @@ def main(argv: list[str] | None = None) -> int:
         return 141
 
 
+def at_terminal() -> bool:
+    """Tell whether a person sits before all three standard streams; one may have been closed."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(one is not None and one.isatty() for one in streams)
+
+
 def _run(verb: str, arguments: list[str]) -> int:
     from importlib import import_module
 
@@ -94,6 +98,9 @@ def _run(verb: str, arguments: list[str]) -> int:
     try:
         if sys.stdout is None:  # closed by whoever started this program
             raise ResourceError("Standard output is closed.", "", "Start it with one.")
+        if verb in _HELP:
+            print(usage(), end="", flush=True)
+            return 0
         code = import_module(f"expert.cli.{MODULES.get(verb, verb)}").run(arguments)
         sys.stdout.flush()
         return int(code)
@@ -168,7 +175,7 @@ def _unknown(verb: str) -> int:
 
 def usage() -> str:
     """Return the text of `expert --help`."""
-    rows = "".join(f"  {verb:<11}{text}\n" for verb, text in VERBS.items())
+    rows = "".join(f"  {verb:<13}{text}\n" for verb, text in VERBS.items())
     return (
         "usage: expert COMMAND …\n\n"
         "An offline assistant: one small resident base model, many experts.\n\n"

@@ -1,13 +1,14 @@
 """`expert chat`: a conversation, line by line."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expert.cli import options
+from expert.cli import at_terminal, options
 
 if TYPE_CHECKING:
     from expert.assistant import Assistant
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: list[str]) -> int:
     """Open the screen on a terminal; else read lines and answer them until the input ends."""
     args = build_parser().parse_args(arguments)
-    if not args.plain and all(one.isatty() for one in (sys.stdin, sys.stdout, sys.stderr)):
+    if not args.plain and at_terminal():
         return _on_screen(args)
     from expert.assistant import Assistant
 
@@ -159,14 +160,36 @@ class _Chat:
 
 def _lines() -> Iterator[str]:
     """Yield what is typed or piped, line by line, until it ends or /quit; a prompt for people."""
+    if sys.stdin is None:  # closed by whoever started this program
+        return
     prompt = "> " if sys.stdin.isatty() and sys.stderr.isatty() else ""
     while True:
         print(prompt, end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        line = _line()
         if not line or line.strip() == "/quit":
             return
         if line.strip():
             yield line.strip()
+
+
+def _line() -> str:
+    """Return the next line; empty at the end.
+
+    Raises:
+        UsageError: what is piped in is not UTF-8.
+    """
+    from expert.errors import UsageError
+
+    try:
+        line = sys.stdin.readline()
+        line.encode("utf-8")
+    except UnicodeError as error:
+        raise UsageError(
+            "The piped input is not valid UTF-8.",
+            str(error),
+            "Convert it first, for example with `iconv -t utf-8`.",
+        ) from error
+    return line
 
 
 def _file(words: list[str]) -> Path:
@@ -174,7 +197,7 @@ def _file(words: list[str]) -> Path:
 
     if len(words) != 1:
         raise UsageError("A file is missing.", "", "Write the path after the command.")
-    return Path(words[0]).expanduser()
+    return Path(os.path.expanduser(words[0]))  # Path.expanduser fails for unknown users
 
 
 def _tell(text: str) -> None:

@@ -7,12 +7,15 @@ from importlib import import_module
 
 from expert.cli import MODULES, VERBS, options
 
-_FILES = {"FILE", "MODEL", "FOLDER", "PACKAGE", "OUT", "KEY", "EXPERT"}
+_FILES = {
+    "FILE", "MODEL", "FOLDER", "PACKAGE", "OUT", "KEY", "EXPERT", "DIR", "DATA", "RECIPE", "PLAN",
+    "BEFORE", "AFTER", "OLD", "NEW", "RUN", "TOML", "JSONL", "ADAPTER", "KEY.pub", "NEW.pub",
+}  # fmt: skip
 
 
 def is_file(metavar: str) -> bool:
-    """Tell whether a file may stand for this metavariable, as for FILE[:SCALE]."""
-    return metavar.partition("[")[0] in _FILES
+    """Tell whether a file may stand for this metavariable, as for FILE[:SCALE] or FILE|NAME."""
+    return not _FILES.isdisjoint(metavar.partition("[")[0].split("|"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def _rows() -> list[dict[str, Any]]:
 
 def _list(args: argparse.Namespace) -> int:
     rows = _rows()
-    lines = [f"{row['name']:<12}{_text(row['value']):<24}({row['origin']})" for row in rows]
+    lines = [f"{row['name']:<17}{_text(row['value']):<24}({row['origin']})" for row in rows]
     return _emit(args, rows, lines)
 
 
@@ -123,9 +123,10 @@ def _edit(args: argparse.Namespace) -> int:
     file.touch(mode=0o600)
     try:
         code = subprocess.run([*shlex.split(editor), str(file)]).returncode
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
         raise NotFoundError(
-            f"The editor {editor!r} cannot be started.", f"{error.strerror}.", "Set EDITOR."
+            f"The editor {editor!r} cannot be started.", f"{why}.", "Set EDITOR."
         ) from error
     load_config()
     return code

@@ -14,8 +14,11 @@ from typing import TypeAlias
 
 Test: TypeAlias = Callable[[Sequence[str]], bool]
 
-_MARKS = {"|", "||", "&", "&&", ";", ";;", "|&", "(", ")", "{", "}", "!"}
-_WORDS = {"then", "do", "else", "elif", "if", "while", "until", "fi", "done", "case", "esac"}
+_WORDS = {
+    "{", "}", "!", "then", "do", "else", "elif", "if", "while", "until", "fi", "done", "case",
+    "esac",
+}  # fmt: skip
+"""Reserved words, which are such only where a command may begin."""
 _WRAPPERS = {
     "sudo", "doas", "pkexec", "env", "nice", "ionice", "nohup", "time", "timeout", "command",
     "exec", "builtin", "xargs", "stdbuf", "setsid", "watch", "parallel", "chroot", "busybox",
@@ -26,7 +29,8 @@ _DEVICE = re.compile(r"/dev/(sd|hd|vd|nvme|mmcblk|disk|loop|mapper/|md\d)")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xa0\xad\u2000-\u200f\u2028-\u202f\u205f-\u206f\ufeff]"
 )
-_NESTED = re.compile(r"\$\(((?:[^()]|\([^()]*\))*)\)|`([^`]*)`|[<>]\(([^()]*)\)")
+_NESTED = re.compile(r"[$<>]\(((?:[^()]|\([^()]*\))*)\)|`([^`]*)`")
+_QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 _BOMB = re.compile(r"(\S+)\s*\(\)\s*\{[^}]*\1\s*\|\s*\1\s*&")
 _EXEC = {"-exec", "-execdir", "-ok", "-okdir"}
 _MATTERS = re.compile(r"/\*?|~/?\*?|\*|\.|\.\./?\*?|\$\{?HOME\}?/?\*?")
@@ -159,13 +163,14 @@ def _commands(text: str) -> Iterator[_Simple]:
     words: list[str] = []
     targets: list[str] = []
     piped_from = ""
-    lexer = shlex.shlex(text.replace("\n", " ; "), posix=True, punctuation_chars="();<>|&")
+    plain = _QUOTED.sub(_without_operators, text).replace("\n", " ; ")
+    lexer = shlex.shlex(plain, posix=True, punctuation_chars="();<>|&")
     lexer.commenters = ""
     lexer.whitespace_split = True
     tokens = list(lexer)
     for index, token in enumerate(tokens):
         before = tokens[index - 1] if index else ""
-        if token in _MARKS or token in _WORDS and not words or set(token) <= set("();|&"):
+        if token in _WORDS and not words or token and set(token) <= set("();|&"):
             if words or targets:
                 yield _Simple(words, targets, piped_from)
             piped_from = _program(words) if token in ("|", "|&") else ""
@@ -177,6 +182,12 @@ def _commands(text: str) -> Iterator[_Simple]:
             words.append(token)
     if words or targets:
         yield _Simple(words, targets, piped_from)
+
+
+def _without_operators(quoted: re.Match[str]) -> str:
+    """Return a quoted part; one of operators alone, as in `find \\( … \\)`, is only a word."""
+    inner = quoted[0].strip("\\'\"")
+    return "_" if inner and set(inner) <= set("();|&<>") else quoted[0]
 
 
 def _program(words: Sequence[str]) -> str:
@@ -200,7 +211,7 @@ def _simple(command: _Simple, depth: int) -> Iterator[str]:
     if _program(words) == "find":
         inner = min((words.index(word) for word in _EXEC & set(words)), default=len(words))
     for start in range(inner, len(words)):
-        yield from _run_by(words[start:], "", depth)
+        yield from _run_by(words[start:], command.piped_from, depth)
 
 
 def _run_by(words: Sequence[str], source: str, depth: int) -> Iterator[str]:

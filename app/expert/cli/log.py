@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,7 +152,7 @@ def _hit_row(hit: "Hit") -> str:
 
 
 def _remove(args: argparse.Namespace, history: "History") -> None:
-    found = [history.find(name) for name in args.id]
+    found = list(dict.fromkeys(history.find(name) for name in args.id))
     if not args.yes:
         for one in found:
             messages.say(_row(one) + "\n")
@@ -177,8 +178,11 @@ def _restore(args: argparse.Namespace, history: "History") -> None:
 
 def _rename(args: argparse.Namespace, history: "History") -> None:
     one = history.find(args.id)
+    if not args.title.split():
+        build_parser().error("a title has at least one word")
     history.rename(one.id, args.title)
-    _emit(args, asdict(history.conversation(one.id)), [f"{one.id} is now {args.title!r}"])
+    renamed = history.conversation(one.id)
+    _emit(args, asdict(renamed), [f"{one.id} is now {renamed.title!r}"])
 
 
 def _export(args: argparse.Namespace, history: "History") -> None:
@@ -212,14 +216,17 @@ def save(path: Path, text: str) -> None:
 
     from expert.errors import ResourceError, UsageError
 
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    if not path.name:
+        raise UsageError("The file has no name.", "", "Give one with -o.")
+    draft = path.with_name(f".{os.getpid()}.draft")
     try:
         if path.exists():
             raise UsageError(f"{path} is there already.", "", "Choose another name.")
         draft.write_bytes(text.encode("utf-8", "surrogateescape"))
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise ResourceError(
             f"{path} could not be written.", f"{error.strerror}.", "Choose another place."
         ) from error

@@ -156,10 +156,10 @@ def confirmed(question: str) -> bool:
 
 
 def positive(text: str) -> int:
-    """Parse a whole number above zero."""
+    """Parse a whole number above zero that fits into 32 bits, as llama.cpp's and more."""
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    if not 1 <= number < 1 << 31:
+        raise argparse.ArgumentTypeError(f"must be at least 1 and below {1 << 31}")
     return number
 
 

@@ -58,7 +58,7 @@ def show(events: Iterator[Event], options: OutputOptions) -> int:
 def _has_own_form(plan: Plan) -> bool:
     """Tell whether an expert of the plan answers in a grammar of its own."""
     profiles = [choice.profile for choice in plan.experts]
-    return any(profile is not None and profile.grammar is not None for profile in profiles)
+    return any(profile is not None and profile.grammar_format is not None for profile in profiles)
 
 
 def _show(event: Event, options: OutputOptions, code: int) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -114,8 +115,11 @@ def command_in(answer: str) -> str:
     from expert.cli.code import extract_code
 
     code = extract_code(answer)
-    text = code if code is not None else answer.strip().split("\n\n")[0]
-    return text.strip().removeprefix("$ ").strip("`")
+    if code is not None:
+        return code.strip().removeprefix("$ ")
+    text = answer.strip().split("\n\n")[0].rstrip().removeprefix("$ ")
+    span = re.fullmatch(r"(`+)([^`]+)\1", text)  # CommonMark 0.31, section 6.1
+    return span[2] if span else text
 
 
 def _keyboard() -> bool:

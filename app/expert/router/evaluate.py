@@ -107,7 +107,7 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     centre = share + z * z / (2 * total)
     reach = z * ((share * (1 - share) + z * z / (4 * total)) / total) ** 0.5
     scale = 1 + z * z / total
-    return (centre - reach) / scale, (centre + reach) / scale
+    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
 
 
 def _share(part: int, whole: int) -> float:

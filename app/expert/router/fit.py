@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from expert.errors import UsageError
 from expert.router.dense import Embedder, Remembered
 from expert.router.features import FEATURES
 from expert.router.labelled import Labelled, bucket
@@ -44,7 +45,17 @@ def fit(
     embedder: Embedder | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[Stage, Weights]:
-    """Fit every stage that needs no more than what is there."""
+    """Fit every stage that needs no more than what is there.
+
+    Raises:
+        UsageError: there are too few prompts or experts to tell anything apart.
+    """
+    if len({bucket(labelled.group, FOLDS) for labelled in requests}) < 2 or not candidates:
+        raise UsageError(
+            "There is nothing to fit.",
+            f"{len(requests)} prompts of the development half, {len(candidates)} experts.",
+            "Give prompts of several groups, and install experts or name a folder with --experts.",
+        )
     once = Remembered(embedder) if embedder is not None else None
     rows = _measure(requests, candidates, once, progress)
     stages = [stage for stage in STAGES if embedder is not None or stage not in ("dense", "all")]

@@ -67,7 +67,7 @@ def load_labelled(path: Path, half: Half = "all") -> list[Labelled]:
             continue
         try:
             found.append(msgspec.json.decode(line, type=Labelled))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise UsageError(
                 f"Line {number} of {path} is not a labelled prompt.",
                 str(error),

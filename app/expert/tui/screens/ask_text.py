@@ -9,6 +9,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+from expert.screen import one_line
+
 
 class AskText(ModalScreen[str]):
     """Returns what was typed; empty when it was left."""
@@ -28,7 +30,7 @@ class AskText(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """Show the question above the line."""
         with Vertical():
-            yield Label(self._question, markup=False)
+            yield Label(one_line(self._question), markup=False)
             yield Input(self._text)
 
     @on(Input.Submitted)

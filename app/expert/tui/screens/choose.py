@@ -34,7 +34,7 @@ class Choose(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """Show the question above the answers."""
         with Vertical():
-            yield Label(self._question, markup=False)
+            yield Label(one_line(self._question), markup=False)
             yield OptionList(*(Option(Content(one_line(answer))) for answer in self._answers))
 
     def on_mount(self) -> None:

@@ -34,7 +34,7 @@ class RouteScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Show the question, who answers, all candidates, and the reasons."""
-        chosen = " + ".join(self._route.chosen) or "the base itself"
+        chosen = one_line(" + ".join(self._route.chosen)) or "the base itself"
         rows = [f"{one_line(self._question)[:200]}", "", f"Answered by {chosen}", ""]
         for name, probability in self._route.candidates:
             bar = "█" * round(probability * BAR)
