@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from yaml import YAMLError  # type: ignore[import-untyped]  # it publishes no hints
+
+from .check_metadata import HUGE, MAX_LAYERS
 from .errors import CheckpointError
 from .safetensors_file import StoredTensor, read_safetensors
 
+LARGEST_NUMBER = (1 << 32) - 1
+LARGEST = {"num_hidden_layers": MAX_LAYERS}
+"""What a number of `config.json` may be at most: GGUF's, unless it is counted up to."""
 INDEX_FILE = "model.safetensors.index.json"
 
 
@@ -34,8 +43,8 @@ class Checkpoint:
             CheckpointError: it is missing or something else.
         """
         value = self.config.get(key)
-        if type(value) is not int or value < 1:
-            self.broken(f"{key} in config.json is {value!r}, not a positive number")
+        if type(value) is not int or not 1 <= value <= LARGEST.get(key, LARGEST_NUMBER):
+            self.broken(f"{key} in config.json is {value!r:.40}, not a positive number it can be")
         return value
 
     def real(self, key: str) -> float:
@@ -45,8 +54,8 @@ class Checkpoint:
             CheckpointError: it is missing or something else.
         """
         value = self.config.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            self.broken(f"{key} in config.json is {value!r}, not a positive number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < HUGE:
+            self.broken(f"{key} in config.json is {value!r:.40}, not a positive number")
         return value
 
     def broken(self, why: str) -> NoReturn:
@@ -79,11 +88,31 @@ def read_json(path: Path, default: dict[str, Any] | None = None) -> dict[str, An
         raise CheckpointError(
             f"{path} cannot be read", error.strerror or str(error), "Fetch the whole checkpoint."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged", str(error), "Fetch the file again.") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is damaged", "it is not an object", "Fetch the file again.")
     return value
+
+
+@contextmanager
+def damaged_files_named(folder: Path) -> Iterator[None]:
+    """Turn the surprises of a file of the wrong form into an error that says so.
+
+    Raises:
+        CheckpointError: in place of what reading or writing what the files say led to.
+    """
+    try:
+        yield
+    except (
+        *(AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError),
+        *(struct.error, YAMLError, RecursionError),
+    ) as error:
+        raise CheckpointError(
+            f"{folder} cannot be converted",
+            f"its tokenizer, configuration or model card is of an unknown form ({error!r})",
+            "Fetch the whole folder again.",
+        ) from error
 
 
 def _read_tensors(folder: Path) -> dict[str, StoredTensor]:

@@ -128,6 +128,7 @@ def _digests(paths: Sequence[Path]) -> list[str]:
 
 def _check_together(parts: Sequence[Part]) -> None:
     first = parts[0].lora
+    shapes: dict[str, tuple[tuple[int, int], Path]] = {}
     named = next((part.lora for part in parts if part.lora.base), None)
     for lora in (part.lora for part in parts[1:]):
         if lora.architecture != first.architecture:
@@ -146,11 +147,12 @@ def _check_together(parts: Sequence[Part]) -> None:
                 f"{lora.path} from {list(lora.invocation)} on",
                 "Fuse only adapters with the same invocation tokens.",
             )
-        for target in first.pairs.keys() & lora.pairs.keys():
-            if lora.pairs[target].shape != first.pairs[target].shape:
+    for lora in (part.lora for part in parts):
+        for target, pair in lora.pairs.items():
+            shape, path = shapes.setdefault(target, (pair.shape, lora.path))
+            if pair.shape != shape:
                 _refuse(
-                    f"{target} is {first.pairs[target].shape} in {first.path}, "
-                    f"{lora.pairs[target].shape} in {lora.path}",
+                    f"{target} is {shape} in {path}, {pair.shape} in {lora.path}",
                     "Fuse adapters of one base model.",
                 )
 

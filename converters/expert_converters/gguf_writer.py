@@ -53,8 +53,12 @@ def write_gguf(
             computed while writing.
 
     Raises:
-        ValueError: *data* is not what *tensors* announced.
+        ValueError: *data* is not what *tensors* announced, a row is no whole number of blocks, or
+            a list holds values of several types.
     """
+    for tensor in tensors:
+        if tensor.shape[0] % tensor.type.block_size:
+            raise ValueError(f"{tensor.name} has rows of {tensor.shape[0]}, no whole blocks")
     header = b"".join(
         [
             MAGIC,
@@ -89,6 +93,8 @@ def _typed(value: Value) -> bytes:
         return struct.pack("<I", kind) + raw
     items = [_scalar(item) for item in value]
     kind = items[0][0] if items else ValueType.UINT32
+    if any(other is not kind for other, _ in items):
+        raise ValueError(f"{list(value)!r:.80} is not of one type")
     header = struct.pack("<IIQ", ValueType.ARRAY, kind, len(items))
     return header + b"".join(raw for _, raw in items)
 

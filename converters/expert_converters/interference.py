@@ -127,6 +127,10 @@ def _check_together(first: LoraFile, second: LoraFile) -> None:
 
 def _update(pair: Pair) -> _Update:
     a, b = (factor.astype(np.float64) for factor in pair.values())
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise AdapterError(
+            "The adapters cannot be compared", "one holds NaN or infinity", "Get it again."
+        )
     b *= pair.scale
     inputs, outputs = a @ a.T, b.T @ b
     norm = math.sqrt(max(float(np.sum(inputs * outputs)), 0.0))

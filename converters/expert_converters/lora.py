@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .adapter_base import AdapterBase, read_base
 from .check_adapter import EMBEDDING
+from .checkpoint import damaged_files_named
 from .errors import AdapterError
 from .files import replacing
 from .gguf_file import inspect
@@ -99,7 +100,8 @@ def convert_lora(job: LoraJob, progress: Progress | None = None) -> Path:
         writer = gguf.GGUFWriter(None, base.architecture)
         for pair in pairs:
             _announce(writer, pair, TYPES[job.type])
-        _write_metadata(writer, config, job, alpha)
+        with damaged_files_named(job.source):
+            _write_metadata(writer, config, job, alpha)
         _write_identity(writer, base)
         _write_file(writer, part, pairs, alpha, progress)
         inspect(part)
@@ -116,7 +118,10 @@ def _pair_factors(config: PeftConfig, base: AdapterBase) -> list[Pair]:
             _check_unconverted(folder, name, tensor, base)
             continue
         module = name.removeprefix("base_model.model.").removesuffix(suffix)
-        factors.setdefault(module, {})[FACTORS[suffix]] = tensor
+        found = factors.setdefault(module, {})
+        if FACTORS[suffix] in found:
+            _refuse(folder, f"it holds factor {FACTORS[suffix]} of {module} twice")
+        found[FACTORS[suffix]] = tensor
     if not factors:
         _refuse(folder, "it holds no LoRA factors")
     return [_pair(config, base, module, found) for module, found in factors.items()]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import AdapterError
+
 Floats = NDArray[np.float32]
 
 
@@ -40,7 +42,11 @@ def truncate_product(a: Floats, b: Floats, rank: int) -> LowRank:
         a: shape (any rank, inputs).
         b: shape (outputs, any rank).
         rank: highest rank of the result.
+
+    Raises:
+        AdapterError: a factor holds NaN or infinity.
     """
+    _check_finite(a, b)
     qa, ra = np.linalg.qr(a.astype(np.float64).T)
     qb, rb = np.linalg.qr(b.astype(np.float64))
     u, s, vt = np.linalg.svd(rb @ ra.T, full_matrices=False)
@@ -75,6 +81,13 @@ def truncate_dense(delta: Floats, rank: int) -> LowRank:
         float(kept.sum()),
         float(np.trace(gram)),
     )
+
+
+def _check_finite(*factors: Floats) -> None:
+    if not all(np.isfinite(factor).all() for factor in factors):
+        raise AdapterError(
+            "The adapter cannot be approximated", "it holds NaN or infinity", "Get it again."
+        )
 
 
 def _floats(values: NDArray[Any]) -> Floats:

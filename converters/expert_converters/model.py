@@ -6,8 +6,7 @@ compare the two files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from .architectures import Architecture, ExpectedTensor, find_architecture
 from .check import check_model
-from .checkpoint import Checkpoint, open_checkpoint, read_json
+from .checkpoint import Checkpoint, damaged_files_named, open_checkpoint, read_json
 from .errors import CheckpointError
 from .files import replacing
 from .gguf_file import inspect
@@ -82,9 +81,10 @@ def convert_model(job: ModelJob, progress: Progress | None = None) -> Path:
         writer = gguf.GGUFWriter(None, architecture.name)
         for tensor in plan:
             _announce(writer, tensor)
-        with _damaged_files_named(checkpoint):
+        with damaged_files_named(checkpoint.folder):
             _write_metadata(writer, checkpoint, architecture, job)
-        _write_file(writer, part, plan, progress)
+            _write_head(writer, part)
+        _write_file(writer, plan, progress)
         check_model(inspect(part))
     return job.target
 
@@ -128,19 +128,6 @@ def _announce(writer: gguf.GGUFWriter, tensor: PlannedTensor) -> None:
     writer.add_tensor_info(tensor.name, shape, np.dtype("f4"), nbytes, raw_dtype=tensor.type)
 
 
-@contextmanager
-def _damaged_files_named(checkpoint: Checkpoint) -> Iterator[None]:
-    """Turn the surprises of a JSON file of the wrong form into an error that says so."""
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{checkpoint.folder} cannot be converted",
-            f"its tokenizer or configuration is of an unknown form ({error!r})",
-            "Fetch the whole checkpoint again.",
-        ) from error
-
-
 def _write_metadata(
     writer: gguf.GGUFWriter, checkpoint: Checkpoint, architecture: Architecture, job: ModelJob
 ) -> None:
@@ -158,13 +145,20 @@ def _write_metadata(
     architecture.write_vocabulary(writer, checkpoint.folder, checkpoint.config, vocab_size)
 
 
-def _write_file(
-    writer: gguf.GGUFWriter, path: Path, plan: list[PlannedTensor], progress: Progress | None
-) -> None:
+def _write_head(writer: gguf.GGUFWriter, path: Path) -> None:
     try:
         writer.write_header_to_file(path)
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
+    except BaseException:
+        writer.close()
+        raise
+
+
+def _write_file(
+    writer: gguf.GGUFWriter, plan: list[PlannedTensor], progress: Progress | None
+) -> None:
+    try:
         file = writer.fout[0]
         writer.write_padding(file, file.tell())
         for done, tensor in enumerate(plan, 1):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .check_metadata import HUGE
 from .checkpoint import read_json
 from .errors import AdapterError
 
@@ -78,9 +79,12 @@ def read_peft_config(folder: Path, *, dora: bool = False) -> PeftConfig:
         _refuse(folder, "alora_invocation_tokens is not a list of token ids")
     return PeftConfig(
         folder,
-        int(positive(folder, "r", config.get("r"))),
+        whole(folder, "r", config.get("r")),
         positive(folder, "lora_alpha", config.get("lora_alpha")),
-        {key: int(value) for key, value in read_pattern(folder, config, "rank_pattern").items()},
+        {
+            key: whole(folder, "rank_pattern", value)
+            for key, value in read_pattern(folder, config, "rank_pattern").items()
+        },
         read_pattern(folder, config, "alpha_pattern"),
         bool(config.get("use_rslora")),
         tuple(tokens),
@@ -134,9 +138,21 @@ def positive(folder: Path, key: str, value: Any) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         _refuse(folder, f"{key} is {value!r}, not a number")
-    if not math.isfinite(value) or value <= 0:
+    if not 0 < value < HUGE:
         _refuse(folder, f"{key} is {value!r}, expected a positive number")
     return value
+
+
+def whole(folder: Path, key: str, value: Any) -> int:
+    """Return *value*, found under *key*, as a positive whole number.
+
+    Raises:
+        AdapterError: it is something else.
+    """
+    number = positive(folder, key, value)
+    if number != int(number):
+        _refuse(folder, f"{key} is {value!r}, expected a whole number")
+    return int(number)
 
 
 def _match(pattern: dict[str, Any], module: str, default: float) -> float:

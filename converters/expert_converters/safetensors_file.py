@@ -105,7 +105,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int, int]:
         raise CheckpointError(
             f"{path} cannot be read", error.strerror or str(error), "Check the path."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is damaged", f"its table is not JSON ({error})", "Fetch the file again."
         ) from error
@@ -119,6 +119,7 @@ def _read_entry(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...]
         dtype = entry["dtype"]
         shape = tuple(entry["shape"])
         begin, end = entry["data_offsets"]
+        hash(dtype)
     except (KeyError, TypeError, ValueError):
         _broken(path, f"the entry of {name} is incomplete")
     kind = _BUFFERS.get(dtype) if name.endswith("position_ids") else DTYPES.get(dtype)

@@ -141,6 +141,8 @@ def _read_template(step: dict[str, Any], settings: dict[str, Any], special: Spec
         if len(between) == 2 and _special_id(between[1]) in separators:
             add_separator = True
         special.add["sep"] = add_separator
+        if add_separator and not settings.get("sep_token"):
+            settings["sep_token"] = settings["eos_token"]
 
 
 def _special_id(piece: dict[str, Any]) -> Any:

@@ -120,7 +120,12 @@ def _token_lists(
     added: list[dict[str, Any]] = tokenizer.get("added_tokens") or []
     tokens = [f"[PAD{token}]" for token in range(vocab_size)]
     types = [int(gguf.TokenType.UNUSED)] * vocab_size
-    highest = max([*vocab.values(), *(entry["id"] for entry in added)], default=-1)
+    numbers = [*vocab.values(), *(entry["id"] for entry in added)]
+    if any(type(token) is not int or token < 0 for token in numbers):
+        raise _unsupported(folder, "a token of its vocabulary has no natural number")
+    if len(set(vocab.values())) != len(vocab):
+        raise _unsupported(folder, "two texts of its vocabulary are the same token")
+    highest = max(numbers, default=-1)
     if highest >= vocab_size:
         raise _unsupported(folder, f"token {highest} is outside vocab_size {vocab_size}")
     for text, token in vocab.items():
@@ -160,6 +165,8 @@ def _merges(folder: Path, merges: Any) -> list[str]:
         raise _unsupported(folder, "its tokenizer has no merges")
     if isinstance(merges[0], str):
         return merges
+    if any(len(pair) != 2 for pair in merges):
+        raise _unsupported(folder, "a merge of its tokenizer is not of two parts")
     return [" ".join(part.replace(" ", "Ġ") for part in pair) for pair in merges]
 
 

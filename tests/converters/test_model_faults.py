@@ -149,7 +149,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "no merges": (edit_tokenizer("model.merges", []), "merges"),
     "merges of another form": (edit_tokenizer("model.merges", [1, 2]), "unknown form"),
     "token id out of range": (edit_tokenizer("model.vocab.zzz", 448), "448"),
-    "token id as text": (edit_tokenizer("model.vocab.zzz", "x"), "unknown form"),
+    "token id as text": (edit_tokenizer("model.vocab.zzz", "x"), "no natural number"),
     "added tokens of another form": (edit_tokenizer("added_tokens", [1]), "unknown form"),
 }
 

@@ -113,7 +113,7 @@ def _forms(wanted: Comparison, folder: Path, progress: Progress | None) -> Itera
     yield Form(ORIGINAL, copy, copy.stat().st_size)
     own = [_made(wanted, folder, method, None) for method in ("q8_0", "q4_0", "q3", "q2")]
     yield from own
-    budgets = wanted.budgets or tuple(form.bytes for form in own[1:])
+    budgets = dict.fromkeys(wanted.budgets or (form.bytes for form in own[1:]))
     todo = [(method, budget) for budget in budgets for method in SAME_SIZE]
     for done, (method, budget) in enumerate(todo, 1):
         if all((form.name, form.bytes) != (method, budget) for form in own):
@@ -123,7 +123,7 @@ def _forms(wanted: Comparison, folder: Path, progress: Progress | None) -> Itera
 
 
 def _made(wanted: Comparison, folder: Path, method: str, budget: int | None) -> Form:
-    name = method if budget is None else f"{method} in {budget / 1000:.0f} kB"
+    name = method if budget is None else f"{method} in {budget / 1000:.15g} kB"
     target = folder / f"{method}-{budget or 0}.gguf"
     try:
         report = compress(CompressJob(wanted.adapter, target, method, budget))

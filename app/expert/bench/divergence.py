@@ -30,6 +30,7 @@ Progress = Callable[[int, int], None]
 
 ANSWER = 32
 """Most tokens of an answer that are compared."""
+ROLES = ("system", "user", "assistant")
 LONGEST = 1024
 """Tokens of a prompt; longer ones are left out."""
 
@@ -75,7 +76,9 @@ def _passage(path: Path, number: int, line: str) -> Passage:
         if isinstance(row, str):
             return Passage((Message("user", row),))
         if "messages" in row:
-            turns = tuple(Message(turn["role"], _text(turn["content"])) for turn in row["messages"])
+            turns = tuple(
+                Message(_role(turn["role"]), _text(turn["content"])) for turn in row["messages"]
+            )
             if turns[-1].role == "assistant":
                 return Passage(turns[:-1], turns[-1].content)
             return Passage(turns)
@@ -88,6 +91,12 @@ def _passage(path: Path, number: int, line: str) -> Passage:
             f"{type(error).__name__}: {error}.",
             'Write {"prompt": "…", "answer": "…"} on each line.',
         ) from error
+
+
+def _role(value: Any) -> Any:
+    if value not in ROLES:
+        raise ValueError(f"{value!r:.40} is no role")
+    return value
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from expert.errors import UsageError
 from expert_converters.check_adapter import ALPHA, INVOCATION
 from expert_converters.gguf_file import GGUFFile
 from expert_converters.gguf_types import GGMLType
@@ -26,7 +27,17 @@ class RandomAdapter:
 
 
 def write_random_adapter(base: GGUFFile, spec: RandomAdapter, path: Path) -> None:
-    """Write a random adapter for *base* to *path*."""
+    """Write a random adapter for *base* to *path*.
+
+    Raises:
+        UsageError: the rank is no whole number of blocks.
+    """
+    if spec.rank % GGMLType.Q8_0.block_size:
+        raise UsageError(
+            f"No adapter of rank {spec.rank} can be made.",
+            "Its numbers are stored in blocks of 32 ranks.",
+            "Give a rank such as 32 or 64.",
+        )
     draw = np.random.default_rng(spec.seed)
     metadata: dict[str, Value] = {
         "general.architecture": str(base.metadata["general.architecture"]),

@@ -17,7 +17,8 @@ LISTED = (
     "count sum avg min max collect size"
 )
 KEYWORDS = frozenset(LISTED.split())
-ALIAS = re.compile(r" as \w+(?=(?: ,| order| limit| skip| union|$))")
+ENDS = frozenset((",", "order", "limit", "skip", "union", ""))
+"""What may follow the name of a result."""
 LONGEST = 2000
 """Characters of a query that is read; the parser is slow."""
 
@@ -67,19 +68,49 @@ def same_query(answer: str, reference: str) -> bool:
 
 def normal(query: str) -> str:
     """Return a query with one spelling: variables numbered as they come, results without names."""
-    tokens = TOKEN.findall(query.strip().rstrip(";"))
+    tokens = _without_names(TOKEN.findall(query.strip().rstrip(";")))
     named: dict[str, str] = {}
-    bound = _bound(tokens)
+    bound, keys = _bound(tokens), _keys(tokens)
     made = []
     for place, token in enumerate(tokens):
         before = tokens[place - 1] if place else ""
-        if token.lower() in KEYWORDS and before not in (".", ":"):
+        label = before == ":" and place - 2 not in keys
+        plain = place in keys or label or before in (".", "|")
+        if token.lower() in KEYWORDS and not plain:
             made.append(token.lower())
-        elif token in bound and before not in (".", ":", "|"):
+        elif token in bound and not plain:
             made.append(named.setdefault(token, f"v{len(named)}"))
         else:
             made.append(f"'{token[1:-1]}'" if token[0] in "'\"" else token)
-    return ALIAS.sub("", " ".join(made))
+    return " ".join(made)
+
+
+def _without_names(tokens: list[str]) -> list[str]:
+    """Leave out the names of results that nothing else in the query uses."""
+    kept, place = [], 0
+    while place < len(tokens):
+        name, after = (*tokens[place + 1 : place + 3], "", "")[:2]
+        if tokens[place].lower() == "as" and after.lower() in ENDS and tokens.count(name) == 1:
+            place += 2
+        else:
+            kept.append(tokens[place])
+            place += 1
+    return kept
+
+
+def _keys(tokens: list[str]) -> set[int]:
+    """Return the places of the keys of maps, which are no variables."""
+    opened: list[str] = []
+    found = set()
+    for place, token in enumerate(tokens[:-1]):
+        before = tokens[place - 1] if place else ""
+        if opened and opened[-1] == "{" and before in ("{", ",") and tokens[place + 1] == ":":
+            found.add(place)
+        if token in ("(", "[", "{"):
+            opened.append(token)
+        elif token in (")", "]", "}") and opened:
+            opened.pop()
+    return found
 
 
 def _bound(tokens: list[str]) -> set[str]:

@@ -33,7 +33,7 @@ def leaves(value: Any, path: str = "") -> Counter[tuple[str, str]]:
     found: Counter[tuple[str, str]] = Counter()
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            found += leaves(item, f"{path}/{key}")
+            found += leaves(item, f"{path}/{json.dumps(key)}")
     elif isinstance(value, list) and value:
         for number, item in enumerate(value):
             found += leaves(item, f"{path}/{number}")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -55,7 +56,7 @@ def same_lines(answer: str, reference: str, words: tuple[str, ...] = ()) -> bool
     first, second = (with_placeholders(pattern, words) for pattern in (answer, reference))
     try:
         re.compile(answer)
-        alphabet = Alphabet(first + second)
+        alphabet = Alphabet(first + second, _boundaries(first) | _boundaries(second))
         return equal(alphabet.found(first), alphabet.found(second), len(alphabet)) is True
     except (Unsupported, re.error, RecursionError, OverflowError):
         return False
@@ -84,8 +85,8 @@ def _symbol(symbol: str, found: re.Match[str]) -> str:
 class Alphabet:
     """The characters that two patterns are compared over: ordinary ones, and those they name."""
 
-    def __init__(self, patterns: str) -> None:
-        named = "".join(sorted(set(patterns) - set(ORDINARY) - set("\n")))
+    def __init__(self, patterns: str, more: Iterable[str] = ()) -> None:
+        named = "".join(sorted({*patterns, *more} - set(ORDINARY) - set("\n")))
         self.characters = ORDINARY + named
         self.all = (1 << len(self.characters)) - 1
         self.words = self.mask(lambda c: c.isalnum() or c == "_" or c in PLACEHOLDERS)
@@ -108,7 +109,10 @@ class Alphabet:
             Unsupported: it is not a regular language, or too large.
             re.error: it is not a pattern.
         """
-        items = list(PARSER.parse(pattern))
+        parsed = PARSER.parse(pattern)
+        if parsed.state.flags & (re.IGNORECASE | re.ASCII | re.LOCALE):
+            raise Unsupported("flags of a pattern")
+        items = list(parsed)
         first, later, rest = (
             self._match(items, before, lambda _: ALL) for before in (START, WORD, NO_WORD)
         )
@@ -165,6 +169,8 @@ class Alphabet:
         word_follows = cat(Chars(self.words), ALL)
         if (place == "AT_BOUNDARY") == (before == WORD):
             word_follows = other(word_follows)
+        if place == "AT_NON_BOUNDARY" and before == START and sys.version_info < (3, 14):
+            word_follows = both(word_follows, cat(Chars(self.all), ALL))
         return both(word_follows, rest(before))
 
     def _repeat(self, value: Any, before: str, rest: Then) -> Term:
@@ -234,6 +240,22 @@ class Alphabet:
             raise Unsupported(name)
         found = self.mask(tests[kind])
         return self.all & ~found if "_NOT_" in name else found
+
+
+def _boundaries(pattern: str) -> set[str]:
+    """Return one character of each class that a pattern's literals and ranges make of Unicode."""
+    starts: set[int] = set()
+    waiting: list[Any] = [PARSER.parse(pattern)]
+    while waiting:
+        item = waiting.pop()
+        name = str(item[0]) if isinstance(item, tuple) and item else ""
+        if name in ("LITERAL", "NOT_LITERAL"):
+            starts |= {item[1], item[1] + 1}
+        elif name == "RANGE":
+            starts |= {item[1][0], item[1][1] + 1}
+        elif isinstance(item, list | tuple | PARSER.SubPattern):
+            waiting.extend(item)
+    return {chr(start) for start in starts if start <= sys.maxunicode}
 
 
 def _remembering(then: Then) -> Then:

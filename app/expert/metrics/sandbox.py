@@ -31,6 +31,15 @@ ORDERED = frozenset(("sort", "head", "tail", "tac", "nl", "seq", "comm", "join",
 """Programs whose output means its order; that of others is compared as a set of lines."""
 EXPANDS = re.compile(r"[$`~\n\r\0]|<<")
 OUTSIDE = re.compile(r"(?:^|[\s\"'=:,<>|;&({\\])/(?!dev/null(?:$|[\s\"']))|\.\.")
+QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"")
+BUILT = re.compile(
+    r"\{[^{}\s]*(?:,|\.\.)|(?:^|[\s/])\.[^\s/]*[*?\[]|(?:^|[|&;(])\s*[A-Za-z_]\w*\+?="
+)
+"""Words that the shell makes of others, which can lead outside, and variables for a program."""
+JOINED = re.compile(r"-\w+/")
+"""An absolute path right behind the letter of its option."""
+NAMING = frozenset(("find", "ls", "grep", "egrep", "fgrep", "sort", "uniq", "head", "tail"))
+"""Programs that only pass on names which are there."""
 SECONDS = 2
 LIMITS = f"ulimit -t {SECONDS} -v 524288 -f 1024 -u 64"
 """Of processor time, memory (kB), what is written (kB), and processes."""
@@ -67,10 +76,44 @@ def harmless(text: str) -> bool:
     command = read_command(text)
     if command is None or EXPANDS.search(text) or OUTSIDE.search(text):
         return False
+    if BUILT.search(QUOTED.sub("", text)) or not all(map(_stays, command.parts)):
+        return False
+    if not _told_apart(command):
+        return False
     signs = [*command.operators, *(sign for p in command.parts for sign, _ in p.redirections)]
     if any(set(sign) & set("()") or sign == "&" for sign in signs):
         return False
     return all(part.program in SAFE or part == Simple() for part in command.parts)
+
+
+def _stays(part: Simple) -> bool:
+    """Tell whether no word of a command, its quotes taken off, leads out of where it runs."""
+    words = [*part.flags, *part.arguments, *(name for _, name in part.redirections)]
+    return not any(
+        ".." in word
+        or (word.startswith("/") and word != "/dev/null")
+        or JOINED.match(word)
+        or (len(word) > 2 and "--files0-from".startswith(word))
+        or word == "-files0-from"
+        for word in words
+    )
+
+
+def _told_apart(command: Command) -> bool:
+    """Tell whether what xargs is given are names that exist, not ones that were just made up."""
+    for place, part in enumerate(command.parts):
+        if part.program != "xargs":
+            continue
+        if part.redirections or any(flag.startswith(("-a", "--a")) for flag in part.flags):
+            return False
+        for before in range(place - 1, -1, -1):
+            fed = command.parts[before]
+            made = any(flag.endswith("printf") for flag in fed.flags)
+            if command.operators[before] != "|":
+                break
+            if fed.program not in NAMING or made or "<" in str(fed.redirections):
+                return False
+    return True
 
 
 def same_effect(answer: str, reference: str) -> bool | None:

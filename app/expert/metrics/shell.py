@@ -12,6 +12,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 OPERATORS = "|&;<>()"
+SHIELD = {ord(sign): 0xE100 + place for place, sign in enumerate(OPERATORS)}
+"""A private character for each operator, where it is only text."""
+BARE = {private: sign for sign, private in SHIELD.items()}
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 CLUSTER = re.compile(r"-[A-Za-z]{2,}")
 COUNT = re.compile(r"-\d+")
@@ -54,7 +57,7 @@ class Command:
 
 def read_command(text: str) -> Command | None:
     """Return a command's structure, or None where its quotes do not close or it has no program."""
-    lexer = shlex.shlex(text.strip(), posix=True, punctuation_chars=OPERATORS)
+    lexer = shlex.shlex(_shielded(text), posix=True, punctuation_chars=OPERATORS)
     lexer.whitespace_split, lexer.commenters = True, ""
     try:
         words = list(lexer)
@@ -62,8 +65,9 @@ def read_command(text: str) -> Command | None:
         return None
     command = Command([Simple()], [])
     redirection = ""
-    for word in words:
-        if word and set(word) <= set(OPERATORS):
+    for shielded in words:
+        word = shielded.translate(BARE)
+        if shielded and set(shielded) <= set(OPERATORS):
             if redirection:
                 return None
             if set(word) & set("<>"):
@@ -77,6 +81,21 @@ def read_command(text: str) -> Command | None:
         else:
             _add(command.parts[-1], word)
     return None if redirection or not command.parts[0].program else command
+
+
+def _shielded(text: str) -> str:
+    """Replace the operators that quotes or a backslash make ordinary characters."""
+    made, quote, escaped = [], "", False
+    for letter in text:
+        plain = quote or escaped
+        made.append(letter.translate(SHIELD) if plain else letter)
+        if escaped:
+            escaped = False
+        elif letter == "\\" and quote != "'":
+            escaped = True
+        elif letter in "'\"" and quote in ("", letter):
+            quote = "" if quote else letter
+    return "".join(made)
 
 
 def _add(part: Simple, word: str) -> None:

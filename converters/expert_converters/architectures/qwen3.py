@@ -9,6 +9,7 @@ from typing import Any
 
 import gguf
 
+from ..check_metadata import HUGE
 from ..checkpoint import Checkpoint
 from ..pooling import write_pooling
 from ..vocabulary import write_bpe
@@ -123,16 +124,21 @@ def _write_rope(checkpoint: Checkpoint, writer: gguf.GGUFWriter) -> None:
         checkpoint.broken(f"the rope type {kind} is not supported for Qwen3")
     if kind != "default":
         factor = rope.get("factor")
-        if isinstance(factor, bool) or not isinstance(factor, int | float) or factor <= 0:
-            checkpoint.broken(f"the rope scaling factor is {factor!r}, not a positive number")
+        if not _is_positive(factor):
+            checkpoint.broken(f"the rope scaling factor is {factor!r:.40}, not a positive number")
         writer.add_rope_scaling_type(gguf.RopeScalingType(kind))
         writer.add_rope_scaling_factor(factor)
     if kind == "yarn":
         _write_yarn(checkpoint, writer, rope)
     theta = rope.get("rope_theta", config.get("rope_theta", 10_000.0))
-    if isinstance(theta, bool) or not isinstance(theta, int | float) or theta <= 0:
-        checkpoint.broken(f"rope_theta is {theta!r}, not a positive number")
+    if not _is_positive(theta):
+        checkpoint.broken(f"rope_theta is {theta!r:.40}, not a positive number")
     writer.add_rope_freq_base(theta)
+
+
+def _is_positive(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < HUGE
 
 
 def _write_yarn(checkpoint: Checkpoint, writer: gguf.GGUFWriter, rope: dict[str, Any]) -> None:
