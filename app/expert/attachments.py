@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from expert.errors import InputTooLongError, NotFoundError, UsageError
+from expert.paths import expanded
 from expert.types import Attachment
 
 LONGEST = 16 << 20
@@ -18,7 +19,7 @@ def read_attachment(path: Path) -> Attachment:
         InputTooLongError: it is longer than any context.
     """
     try:
-        with path.expanduser().open("rb") as stream:
+        with expanded(path).open("rb") as stream:
             raw = stream.read(LONGEST + 1)
     except OSError as error:
         raise NotFoundError(

@@ -10,13 +10,16 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from expert.errors import ResourceError, UsageError
 from expert.paths import make_private, user_paths
 from expert.types import FlashAttention, KVType
+
+Counted: TypeAlias = Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)]
+"""What llama.cpp counts in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,11 @@ class Config:
 
     model: str = "pocket"
     """The base model: a name from `expert model list`, or a path."""
-    context: int | None = None
+    context: Counted | None = None
     """Tokens of a context; None: as many as a request needs."""
-    max_tokens: int = 1024
+    max_tokens: Counted = 1024
     """Longest answer, in tokens."""
-    threads: int | None = None
+    threads: Annotated[int, msgspec.Meta(ge=1, le=512)] | None = None
     """None: one a physical core."""
     gpu_layers: int | None = None
     """None: all that the build and the machine allow."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from expert import resources
 from expert.engine.constrained import Contract, Reasoning
 from expert.errors import ContractError, NotFoundError, UsageError
+from expert.paths import expanded
 from expert.tables import shown_tables
 from expert.types import ExpertChoice, Request
 
@@ -181,7 +182,7 @@ def gbnf_of_schema(asked: str) -> str:
     from expert.grammar.from_schema import grammar_of_schema
     from expert.grammar.language.gbnf_writer import to_gbnf
 
-    text = asked if _is_json(asked) else _read(Path(asked).expanduser(), "schema")
+    text = asked if _is_json(asked) else _read(expanded(asked), "schema")
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -194,7 +195,7 @@ def gbnf_of_schema(asked: str) -> str:
 
 
 def _find(asked: str | Path) -> Path:
-    path = shipped_grammars().get(str(asked)) or Path(asked).expanduser()
+    path = shipped_grammars().get(str(asked)) or expanded(asked)
     if not path.exists():
         raise _unknown(str(asked))
     return path
@@ -225,7 +226,7 @@ def read_schema(asked: Any, question: str | None = None) -> AnswerForm:
     if isinstance(asked, str) and not _is_json(asked):
         asked = Path(asked)
     if isinstance(asked, Path):
-        path = asked.expanduser()
+        path = expanded(asked)
         return AnswerForm(path.name, compile_schema(_read(path, "schema"), question=question))
     return AnswerForm("the schema", compile_schema(asked, question=question))
 
@@ -247,7 +248,7 @@ def read_sql_schema(asked: str | Path) -> AnswerForm:
     from expert.grammar.sql.read import read_schema as read_tables
 
     text = isinstance(asked, str) and any(mark in asked for mark in "(\n;")
-    tables = read_tables(asked if text else Path(asked).expanduser())
+    tables = read_tables(asked if text else expanded(asked))
     return AnswerForm("SQL over these tables", compile_sql(tables), tables)
 
 

@@ -38,10 +38,15 @@ class Paths:
         return self.cache / "headers"
 
 
+def expanded(path: str | Path) -> Path:
+    """Return *path* with its user's folder for `~`; a user that there is not keeps the tilde."""
+    return Path(os.path.expanduser(path))  # Path.expanduser raises for an unknown user
+
+
 def user_paths() -> Paths:
     """Return where this user's files belong; creates nothing."""
     if home := os.environ.get("EXPERT_HOME"):
-        root = Path(home).expanduser().absolute()
+        root = expanded(home).absolute()
         return Paths(root / "config", root / "data", root / "cache", root / "run")
     dirs = platformdirs.PlatformDirs("expert", appauthor=False)
     # platformdirs would fall back to a shared folder under /tmp; the cache is this user's own.

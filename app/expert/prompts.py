@@ -17,12 +17,11 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 
 import msgspec
 
 from expert.errors import NotFoundError, UsageError
-from expert.paths import user_paths
+from expert.paths import expanded, user_paths
 
 _HOLE = re.compile(r"\{\{\s*([A-Za-z_][\w-]*)\s*\}\}")
 _FOLDER = "templates"
@@ -83,7 +82,7 @@ def load_template(name: str) -> Template:
         UsageError: the file is no template.
     """
     named = re.fullmatch(r"[\w.-]+", name)
-    path = user_paths().config / _FOLDER / f"{name}.toml" if named else Path(name).expanduser()
+    path = user_paths().config / _FOLDER / f"{name}.toml" if named else expanded(name)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         if surplus := sorted(values.keys() - {known.name for known in fields(Template)}):

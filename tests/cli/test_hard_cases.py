@@ -221,3 +221,42 @@ def test_too_little_to_fit(rows: list[Any], candidates: list[Candidate]) -> None
     """No prompts, one group, or no experts: an error, no weights."""
     with pytest.raises(UsageError):
         fit(rows, candidates)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ask", "--threads", "99999999999", "x"),
+        ("ask", "--threads", "513", "x"),
+        ("config", "set", "threads", "0"),
+        ("config", "set", "max_tokens", "0"),
+        ("config", "set", "context", str(1 << 31)),
+        ("sh", "--seed", "-1", "x"),
+        ("sh", "--timeout", "nan", "x"),
+        ("ask", "--timeout", "nan", "x"),
+        ("pin", "--off"),
+    ],
+)
+def test_numbers_out_of_range(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """Are usage errors that say so, before llama.cpp or a clock meets them."""
+    try:
+        assert main([*words]) == 2
+    except SystemExit as error:  # by argparse
+        assert error.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ask", "-f", "~nosuchuser/x", "x"),
+        ("ask", "-m", "~nosuchuser/x.gguf", "x"),
+        ("ask", "--schema", "~nosuchuser/x.json", "x"),
+        ("ask", "-e", "~nosuchuser/x.gguf", "x"),
+        ("validate", "~nosuchuser/x.expert"),
+    ],
+)
+def test_files_of_nobody(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """Are not found; the tilde of an unknown user is no reason for a traceback."""
+    assert main([*words]) == 3
+    assert "nosuchuser" in capsys.readouterr().err

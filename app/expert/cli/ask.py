@@ -91,7 +91,7 @@ def _add_generation(group: argparse._ArgumentGroup) -> None:
 def run(arguments: list[str]) -> int:
     """Answer one question and return the exit code."""
     args = build_parser().parse_args(arguments)
-    _check(args)
+    options.require_ranges(args)
     # `--help` and mistakes in the options end above, before anything slow is imported.
     from expert.loading import begin_loading
 
@@ -100,26 +100,3 @@ def run(arguments: list[str]) -> int:
         from expert.cli.answer import answer  # and all it needs, while the model loads
 
         return answer(args, config, loading)
-
-
-def _check(args: argparse.Namespace) -> None:
-    from expert.errors import UsageError
-
-    ranges = {
-        "temperature": (0.0, 100.0),
-        "top_p": (0.0, 1.0),
-        "min_p": (0.0, 1.0),
-        "repeat_penalty": (0.01, 100.0),
-        "top_k": (0, 1 << 30),
-        "seed": (0, (1 << 32) - 1),
-        "timeout": (0.0, 1e9),
-        "logprobs": (0, 1000),
-    }
-    for name, (low, high) in ranges.items():
-        value = getattr(args, name)
-        if value is not None and not low <= value <= high:
-            raise UsageError(
-                f"--{name.replace('_', '-')} {value} is out of range.",
-                f"It must lie between {low:g} and {high:g}.",
-                "Give another value, or leave it out.",
-            )

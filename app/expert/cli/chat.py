@@ -1,7 +1,6 @@
 """`expert chat`: a conversation, line by line."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -194,10 +193,11 @@ def _line() -> str:
 
 def _file(words: list[str]) -> Path:
     from expert.errors import UsageError
+    from expert.paths import expanded
 
     if len(words) != 1:
         raise UsageError("A file is missing.", "", "Write the path after the command.")
-    return Path(os.path.expanduser(words[0]))  # Path.expanduser fails for unknown users
+    return expanded(words[0])
 
 
 def _tell(text: str) -> None:

@@ -155,6 +155,36 @@ def confirmed(question: str) -> bool:
         ) from None
 
 
+_RANGES = {
+    "temperature": (0.0, 100.0),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repeat_penalty": (0.01, 100.0),
+    "top_k": (0, 1 << 30),
+    "seed": (0, (1 << 32) - 1),
+    "timeout": (0.0, 1e9),
+    "logprobs": (0, 1000),
+}
+
+
+def require_ranges(args: argparse.Namespace) -> None:
+    """Refuse numbers that mean nothing to a sampler or a clock.
+
+    Raises:
+        UsageError: one is out of its range; *why* says which range that is.
+    """
+    from expert.errors import UsageError
+
+    for name, (low, high) in _RANGES.items():
+        value = getattr(args, name, None)
+        if value is not None and not low <= value <= high:
+            raise UsageError(
+                f"--{name.replace('_', '-')} {value} is out of range.",
+                f"It must lie between {low:g} and {high:g}.",
+                "Give another value, or leave it out.",
+            )
+
+
 def positive(text: str) -> int:
     """Parse a whole number above zero that fits into 32 bits, as llama.cpp's and more."""
     number = int(text)

@@ -10,10 +10,13 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--off", action="store_true", help="let updates go on")
     options.add_json(parser)
     args = parser.parse_args(arguments)
+    from expert.errors import UsageError
     from expert.market.market import user_market
     from expert.market.remove import pin, unpin
 
     market = user_market()
+    if args.expert is None and args.off:
+        raise UsageError("No expert is named.", "", "Say which: expert pin NAME --off")
     if args.expert is None:
         with market.reading() as catalogue:
             pins = catalogue.pins()

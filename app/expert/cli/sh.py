@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: list[str]) -> int:
     """Suggest a command, and do with it what the user chooses."""
     args = build_parser().parse_args(arguments)
+    options.require_ranges(args)
     from expert.assistant import Assistant
     from expert.conversation import Conversation
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from expert.errors import ExpertError, NotFoundError, UsageError
 from expert.market.records import Installed
 from expert.package.ranges import Range
+from expert.paths import expanded
 
 _SLUG = "[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 _NAMED = re.compile(rf"(?:(?P<publisher>{_SLUG})/)?(?P<name>{_SLUG})(?:@(?P<range>.*))?")
@@ -54,7 +55,7 @@ def package_path(text: str) -> Path | None:
     A bare word is a name even where a file is called so, so that what `install sql` means does not
     depend on the folder one is in.
     """
-    path = Path(text).expanduser()
+    path = expanded(text)
     is_path = text.endswith(".expert") or text[:1] in (".", "~") or path.is_absolute()
     return path.absolute() if is_path else None
 

@@ -15,6 +15,7 @@ from expert.package.container import Preview, inspect
 from expert.package.manifest import SCHEMA, BaseIdentity
 from expert.package.output import new_file, new_folder
 from expert.package.validate import validate
+from expert.paths import expanded
 
 PLACEHOLDER = BaseIdentity(
     architecture="qwen3", shapes="0" * 64, tokenizer="0" * 64, norms="0" * 64
@@ -49,7 +50,7 @@ def publish(market: Market, package: Path, target: str) -> Path:
         place = _place(found, source.clone, package)
         source.push(f"Publish {found.manifest.label}")
         return place
-    folder = Path(entries[target].location if target in entries else target).expanduser()
+    folder = expanded(entries[target].location if target in entries else target)
     if not folder.is_dir():
         raise UsageError(
             f"{target!a} is neither a folder nor one of your sources.",

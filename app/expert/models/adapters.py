@@ -5,6 +5,7 @@ from pathlib import Path
 
 from expert.engine.expansion import attachable
 from expert.errors import NotFoundError, UsageError
+from expert.paths import expanded
 from expert.types import ExpertChoice
 
 
@@ -16,7 +17,7 @@ def find_expert(text: str) -> ExpertChoice:
         NotFoundError: there is no such file.
         VerificationError: it is a packed adapter, and damaged.
     """
-    whole = Path(text).expanduser()
+    whole = expanded(text)
     name, separator, number = text.rpartition(":")
     if whole.is_file() or not separator:
         return ExpertChoice(_existing(whole), 1.0)
@@ -30,7 +31,7 @@ def find_expert(text: str) -> ExpertChoice:
             "An expert is written FILE or FILE:SCALE.",
             f"Write for example {name}:0.5.",
         )
-    return ExpertChoice(_existing(Path(name).expanduser()), scale)
+    return ExpertChoice(_existing(expanded(name)), scale)
 
 
 def _existing(path: Path) -> Path:

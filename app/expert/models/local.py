@@ -7,7 +7,7 @@ from pathlib import Path
 from expert import resources
 from expert.errors import NotFoundError
 from expert.models.catalogue import find_listed
-from expert.paths import user_paths
+from expert.paths import expanded, user_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def find_model(name: str) -> BaseModel:
     known = {model.name: model for model in reversed(local_models())}
     if name in known:
         return known[name]
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_file():
         return BaseModel(path.stem, path.absolute())
     if find_listed(name) is not None:

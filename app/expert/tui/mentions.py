@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from expert.attachments import read_attachment
+from expert.paths import expanded
 from expert.types import Attachment
 
 MENTION = re.compile(r'(?<![\w@/.])@(?:"([^"\n]+)"|([^\s"@]+))')
@@ -49,7 +50,7 @@ def read_mentions(text: str, experts: Sequence[str], folder: Path) -> Mentioned:
         path = _file(folder, (name, bare))
         if path is not None:
             if path not in files:
-                files[path] = read_attachment(folder / Path(path).expanduser())
+                files[path] = read_attachment(folder / expanded(path))
             parts += [text[end : match.start()], path, "" if match[1] else name[len(path) :]]
             end = match.end()
     attachments = tuple(Attachment(name, file.text) for name, file in files.items())
@@ -60,7 +61,7 @@ def _file(folder: Path, names: Sequence[str]) -> str | None:
     """Return the first of *names* that is a file; a system may refuse to look for some names."""
     for name in names:
         try:
-            if (folder / Path(name).expanduser()).is_file():
+            if (folder / expanded(name)).is_file():
                 return name
         except (OSError, RuntimeError, ValueError):
             continue
@@ -80,7 +81,7 @@ def files_like(beginning: str, folder: Path, most: int) -> Iterator[str]:
     parent, _, start = beginning.rpartition("/")
     slash = beginning[: len(beginning) - len(start)]
     try:
-        whole = (folder / Path(slash or ".").expanduser()).iterdir()
+        whole = (folder / expanded(slash or ".")).iterdir()
         found = sorted(islice(whole, LOOKED_AT))
     except (OSError, RuntimeError, ValueError):
         return

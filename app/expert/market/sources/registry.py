@@ -15,6 +15,7 @@ from expert.market.sources.git import GitSource, is_git_address
 from expert.package.container import Preview
 from expert.package.manifest import Manifest
 from expert.package.trust import Statement, read_statement
+from expert.paths import expanded
 from expert.store.database import transaction
 
 SHIPPED = "shipped"
@@ -59,7 +60,7 @@ def add_source(market: Market, name: str, location: str) -> SourceEntry:
     Raises:
         UsageError: the name is taken or unusable, or the location is neither.
     """
-    folder = Path(location).expanduser()
+    folder = expanded(location)
     if is_git_address(location):
         entry = SourceEntry(name, "git", location, "")
     elif folder.is_dir():
