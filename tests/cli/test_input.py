@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from expert.cli import ask, stdin
+from expert.cli import ask, options, stdin
 from expert.cli.question import Question, read_question, typed_and_piped
 from expert.collecting import Deadline
 from expert.errors import InputTooLongError, NotFoundError, TimeLimitError, UsageError
@@ -325,7 +325,7 @@ def test_ranges(flag: str, low: str, high: str, beyond: tuple[str, ...]) -> None
 
     def check(value: str) -> None:
         args: argparse.Namespace = ask.build_parser().parse_args(["x", f"{flag}={value}"])
-        ask._check(args)
+        options.require_ranges(args)
 
     check(low)
     check(high)
