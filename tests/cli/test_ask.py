@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from expert.cli.interrupts import ending
+from expert.collecting import Asked
+from expert.engine import library
 from expert.screen import screen_text
 from support.program import PROGRAM, expert, in_terminal, start
 
@@ -260,6 +263,26 @@ def test_ctrl_c_at_any_phase(slow_model: Path, delay: float) -> None:
         assert b"Traceback" not in err
     else:  # Python itself was still starting, and ends in its own way
         assert b"expert/cli" not in err
+
+
+def test_an_interrupt_in_the_log_of_llama_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python drops what is raised in a callback of C, so the signal is sent once more after it."""
+    library.load()
+    seen: list[bool] = []
+
+    def interrupted(*_: object) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        seen.append(True)  # it was not raised here
+        return False
+
+    monkeypatch.setattr(library.log, "isEnabledFor", interrupted)
+    asked = Asked(iter(()))
+    with pytest.raises(KeyboardInterrupt), ending(asked):
+        library._on_log(2, b"text", None)
+        assert seen == [True]
+        time.sleep(20)
+    assert asked._stopper.stopped
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_dry_run_shows_the_prompt_and_answers_nothing(tiny_path: Path, tmp_path: Path) -> None:

@@ -218,3 +218,20 @@ def test_only_yes_is_yes(monkeypatch: pytest.MonkeyPatch, typed: str, agreed: bo
     monkeypatch.setattr("builtins.open", terminal)
     assert options.confirmed("Go on?") is agreed
     assert shown.getvalue() == "Go on? [y/N] "
+
+
+def test_an_interrupt_that_python_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a class is made Python 3.11 turns it into an error of its own; it is still Ctrl-C."""
+
+    def interrupted(*_: object) -> int:
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    assert cli.main(["version"]) == 130
+
+    def broken(*_: object) -> int:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(cli, "_run", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        cli.main(["version"])

@@ -82,6 +82,10 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return 141
+    except RuntimeError as error:  # Python's own around what a class met while it was made
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return 130
+        raise
 
 
 def at_terminal() -> bool:

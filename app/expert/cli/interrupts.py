@@ -1,10 +1,15 @@
 """Ctrl-C while an answer is written: it ends the answer, not whatever is being done just then."""
 
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from expert.collecting import Asked
+
+_AGAIN = 0.02  # seconds until a signal that came at a bad moment comes again
 
 
 @contextmanager
@@ -18,14 +23,23 @@ def ending(asked: Asked) -> Iterator[None]:
         yield
         return
 
-    def end(*_: object) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
+        if _is_calling_back(frame):
+            threading.Timer(_AGAIN, signal.raise_signal, (number,)).start()
+            return
         signal.signal(signal.SIGINT, usual)
+        asked.stop()  # first: an exception is lost where Python happens to tidy up
         if not asked.begun:
             raise KeyboardInterrupt
-        asked.stop()
 
     signal.signal(signal.SIGINT, end)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def _is_calling_back(frame: FrameType | None) -> bool:
+    """Tell whether llama.cpp is just writing its log, which would swallow the interrupt."""
+    library = sys.modules.get("expert.engine.library")
+    return library is not None and bool(library.is_calling_back(frame))

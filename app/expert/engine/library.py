@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import cache
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from expert.errors import ResourceError
@@ -83,6 +83,15 @@ def _on_log(level: int, text: bytes | None, _user: object) -> None:
     if level == _ERROR:
         _recent.append(line)
     log.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
+
+
+def is_calling_back(frame: FrameType | None) -> bool:
+    """Tell whether *frame* runs for llama.cpp's log, where an exception would be lost."""
+    while frame is not None:
+        if frame.f_code is _on_log.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _silence(lib: ModuleType, _keep_alive: object) -> None:
