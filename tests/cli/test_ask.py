@@ -261,8 +261,8 @@ def test_ctrl_c_at_any_phase(slow_model: Path, delay: float) -> None:
         _, err = process.communicate(timeout=30)
     if process.returncode == 130:
         assert b"Traceback" not in err
-    else:  # Python itself was still starting, and ends in its own way
-        assert b"expert/cli" not in err
+    else:  # Python itself was still starting or importing, and ends in its own way
+        assert b", in main\n" not in err
 
 
 def test_an_interrupt_in_the_log_of_llama_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
