@@ -17,7 +17,7 @@ from expert.cli.sh import command_in
 from expert.errors import ContractError, ResourceError, UsageError
 from expert.history.history import user_history
 from expert.history.records import Turn
-from expert.router.evaluate import wilson
+from expert.metrics.intervals import wilson
 from expert.router.fit import fit
 from expert.router.labelled import Labelled, load_labelled
 from expert.router.types import Candidate

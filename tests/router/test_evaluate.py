@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from expert.errors import NotFoundError, UsageError
-from expert.router.evaluate import Decision, decide, report, wilson
+from expert.metrics.intervals import wilson
+from expert.router.evaluate import Decision, decide, report
 from expert.router.fit import fit
 from expert.router.labelled import Labelled, bucket, load_labelled
 from expert.router.router import Router

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from expert.errors import UsageError
-from expert.router.evaluate import Decision, report, wilson
+from expert.metrics.intervals import wilson
+from expert.router.evaluate import Decision, report
 from expert.router.labelled import Labelled, bucket, load_labelled
 from expert.router.types import Choice, Route, RouteRequest
 from expert.types import Attachment, Parameters

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from expert.metrics.intervals import wilson
 from expert.router.labelled import Labelled
 from expert.router.router import Router
 from expert.router.types import Route
@@ -97,17 +98,6 @@ def report(decisions: Sequence[Decision]) -> Report:
         median_ms=times[len(times) // 2] if times else 0.0,
         p99_ms=times[min(len(times) - 1, int(0.99 * len(times)))] if times else 0.0,
     )
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927)."""
-    if not total:
-        return 0.0, 1.0
-    z, share = 1.96, right / total
-    centre = share + z * z / (2 * total)
-    reach = z * ((share * (1 - share) + z * z / (4 * total)) / total) ** 0.5
-    scale = 1 + z * z / total
-    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
 
 
 def _share(part: int, whole: int) -> float:
