@@ -132,6 +132,16 @@ def test_what_was_settled_is_what_the_context_says(tiny: Model) -> None:
         assert context.options.flash_attention == "off"
 
 
+@pytest.mark.parametrize(("asked", "told"), [(None, 1), (2, 2)])
+def test_a_small_model_takes_one_thread_unless_told(
+    tiny: Model, asked: int | None, told: int
+) -> None:
+    """llama.cpp itself says how many threads decode and read a prompt."""
+    with Context(tiny, ContextOptions(size=64, threads=asked)) as context:
+        counts = tiny.lib.llama_n_threads, tiny.lib.llama_n_threads_batch
+        assert [count(context.handle) for count in counts] == [told, told]
+
+
 def test_logits_are_a_view_that_follows_the_steps(tiny: Model) -> None:
     """The same memory is read after each step: no number of an earlier one stays."""
     with Context(tiny, EXACT) as context:

@@ -29,6 +29,12 @@ def test_a_container_quota_limits_the_cores(monkeypatch: pytest.MonkeyPatch) -> 
     assert hardware.cores.__wrapped__() == 1
 
 
+def test_a_small_model_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that wait for each other cost a small model more than they give."""
+    monkeypatch.setattr(hardware, "cores", lambda: 6)
+    assert [hardware.threads_for(size) for size in (9_000_000, 400_000_000)] == [1, 6]
+
+
 def test_available_memory_is_plausible() -> None:
     """It is more than nothing and not more than the machine has."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

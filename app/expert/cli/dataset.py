@@ -300,7 +300,6 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _difficulty(args: argparse.Namespace) -> int:
-    from expert.cli.training import SMALL
     from expert.dataset.difficulty import Perplexity, difficulty
     from expert.engine.options import LoadOptions
     from expert.models import find_model
@@ -308,8 +307,7 @@ def _difficulty(args: argparse.Namespace) -> int:
     config = options.config(args)
     skipped = _skipped(args)
     path = find_model(config.model).path
-    threads = config.threads or (1 if path.stat().st_size < SMALL else None)
-    with Perplexity(path, LoadOptions(gpu_layers=config.gpu_layers), threads) as scores:
+    with Perplexity(path, LoadOptions(gpu_layers=config.gpu_layers), config.threads) as scores:
         show = counting("measuring")
         found = difficulty(_source(args), args.output, scores, args.cuts, skipped, show)
     easy, hard = found.cuts

@@ -101,7 +101,9 @@ def _offload(_: Config) -> str:
 def _threads(config: Config) -> str:
     from expert.engine.hardware import cores
 
-    return f"{config.threads or cores()} (physical cores this process may use: {cores()})"
+    if config.threads:
+        return f"{config.threads} (as set; physical cores this process may use: {cores()})"
+    return f"{cores()} (physical cores this process may use), 1 with a small model"
 
 
 def _memory(_: Config) -> str:

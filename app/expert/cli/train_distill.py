@@ -90,7 +90,7 @@ def local_teacher(path: Path, max_tokens: int) -> "Iterator[Teacher]":
     from expert.types import Request
 
     stat = path.stat()
-    with Assistant(path, threads=training.threads_for(path)) as assistant:
+    with Assistant(path) as assistant:
 
         def answer(messages: "tuple[Message, ...]") -> str | None:
             request = Request(

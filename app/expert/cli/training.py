@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from expert.train.evaluation.conditions import Answerer, Asking, Score
 
 BAR = 24
-SMALL = 100 << 20
-"""Bytes of a base below which a second thread waits more than it computes."""
 PLAIN_SECONDS = 15.0
 """Between two lines where progress goes into a file."""
 
@@ -245,11 +243,6 @@ def listener(stream: TextIO) -> "Listener":
     return Listener(placed, noticing, preparing, training, trying)
 
 
-def threads_for(model: Path) -> int | None:
-    """Return how many threads answer with a model; None leaves it to the engine."""
-    return 1 if model.stat().st_size < SMALL else None
-
-
 @contextmanager
 def answering(base: Path) -> Iterator["Answerer"]:
     """Yield what answers with the real engine: greedy, thinking off, nothing truncated."""
@@ -273,7 +266,7 @@ def answering(base: Path) -> Iterator["Answerer"]:
         except ContractError as error:
             return str(getattr(error, "partial", ""))
 
-    with Assistant(base, threads=threads_for(base)) as assistant:
+    with Assistant(base) as assistant:
         yield answer
 
 

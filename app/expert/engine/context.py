@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from expert.closing import Closing
 from expert.engine import library
 from expert.engine.batch import Batch
-from expert.engine.hardware import cores
+from expert.engine.hardware import threads_for
+from expert.engine.memory import weight_bytes
 from expert.engine.model import Model
 from expert.engine.options import ContextOptions, RopeScaling
 from expert.errors import ResourceError, UsageError
@@ -89,7 +90,8 @@ class Context(Closing):
         params.n_batch = options.batch
         params.n_ubatch = min(options.micro_batch, options.batch)
         params.n_outputs_max = min(options.outputs_max, options.batch)
-        params.n_threads = params.n_threads_batch = options.threads or cores()
+        threads = options.threads or threads_for(weight_bytes(self.model.header))
+        params.n_threads = params.n_threads_batch = threads
         params.type_k = params.type_v = _GGML_TYPES[options.kv_type]
         params.flash_attn_type = _FLASH[options.flash_attention]
         params.kv_unified = options.beams > 1  # so that hypotheses share what they have in common

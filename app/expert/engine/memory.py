@@ -47,7 +47,6 @@ def estimate(header: GGUFFile, options: ContextOptions) -> Memory:
     Where flash attention is left open, the scores it saves on a device are counted too.
     """
     options = options.settled(on_cpu=True)
-    weights = sum(tensor.nbytes for tensor in header.tensors.values())
     repacked = sum(
         tensor.nbytes
         for tensor in header.tensors.values()
@@ -55,7 +54,13 @@ def estimate(header: GGUFFile, options: ContextOptions) -> Memory:
         and len(tensor.shape) == 2
         and not tensor.name.startswith("token_embd")
     )
-    return Memory(weights, repacked, kv_bytes(header, options), _compute_bytes(header, options))
+    compute = _compute_bytes(header, options)
+    return Memory(weight_bytes(header), repacked, kv_bytes(header, options), compute)
+
+
+def weight_bytes(header: GGUFFile) -> int:
+    """Return the size of the weights, as the file stores them."""
+    return sum(tensor.nbytes for tensor in header.tensors.values())
 
 
 def kv_bytes(header: GGUFFile, options: ContextOptions) -> int:

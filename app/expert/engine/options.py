@@ -70,7 +70,7 @@ class ContextOptions:
     outputs: int | None = None
     """Most tokens of one step whose logits are wanted; None: one a sequence."""
     threads: int | None = None
-    """None: one a physical core."""
+    """None: one a physical core, one in all for a small model."""
     kv_type: KVType = "f16"
     flash_attention: FlashAttention = "auto"
     rope: RopeScaling = RopeScaling()
