@@ -260,3 +260,11 @@ def test_the_whole_journey_with_the_network_cut(
     assert "No experts" in run("list")
     shutil.rmtree(shelf)
     run("gc", "--keep", "0")
+
+
+@pytest.mark.parametrize("wanted", ["sql@^a.b", "sql@^^1", "@1"])
+def test_a_wrong_range_on_the_command_line_is_a_usage_error(wanted: str) -> None:
+    """Nothing was verified, so the exit code is that of a mistyped command."""
+    done = expert("install", wanted, "-y")
+    assert (done.code, done.text) == (2, "")
+    assert "Fix: " in done.message

@@ -55,6 +55,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
         ("=>", {5}),
         ("-rf", {5}),
         ("umber", {2, 6}),
+        ("ÜRICH", {3}),
         ("nothing at all", set()),
         ("", set()),
         ("  ", set()),

@@ -174,9 +174,11 @@ class FakeBackend:
         ]
 
     def set(self, name: str, value: str) -> None:
-        if name == "max_tokens" and not value.isdecimal():
+        if name == "max_tokens" and value and not value.isdecimal():
             raise UsageError("max_tokens is a number.", "", "Write a number.")
         self.values[name] = value
+        if not value:
+            del self.values[name]
 
     @property
     def backend(self) -> Backend:

@@ -9,6 +9,7 @@ import pytest
 from expert.config import Config, load_config
 from expert.errors import NotFoundError, ResourceError, UsageError, WrongBaseError
 from expert.market.bases import identify
+from expert.paths import user_paths
 from expert.tui.backend import Backend
 from expert.tui.local import LocalSettings, local_backend
 from expert.tui.shelf import LocalShelf
@@ -134,6 +135,9 @@ def test_settings_are_those_of_the_file() -> None:
     values = {setting.name: setting.value for setting in settings.list()}
     assert values["theme"] == "nord" and values["max_tokens"] == "64"
     assert values["history"] == "true" and values["threads"] == ""
+    settings.set("max_tokens", "")
+    settings.set("context", "")
+    assert "max_tokens" not in user_paths().config_file.read_text()
 
 
 def test_the_shelf(tmp_path: Path, tiny_path: Path) -> None:

@@ -96,7 +96,17 @@ def test_settings_change_and_refuse() -> None:
         app.screen.query_one(Input).value = "many"
         await pilot.press("enter")
         await until(pilot, lambda: "max_tokens is a number." in shown(app))
-        await pilot.press("escape")
+        for typed, told in (("64", "64 "), ("", "1024")):
+            await pilot.press("enter")
+            await until(pilot, lambda: "max_tokens: longest answer" in shown(app))
+            app.screen.query_one(Input).value = typed
+            await pilot.press("enter")
+            row = f"max_tokens     {told}"
+            await until(pilot, lambda row=row: row in shown(app))  # type: ignore[misc]  # bound now
+        await pilot.press("enter")
+        await until(pilot, lambda: "max_tokens: longest answer" in shown(app))
+        app.screen.query_one(Input).value = "7"
+        await pilot.press("escape", "escape")
 
     drive(backend, steps)
     assert backend.values == {"theme": "textual-light"}

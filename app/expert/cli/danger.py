@@ -68,6 +68,7 @@ def _both(one: Test, other: Test) -> Test:
 _ADMIN = "runs as the administrator"
 _OFF = "stops the machine or its services"
 _DISK = "formats or rewrites a disk"
+_PUSHED = "overwrites or deletes published history"
 _RULES: Mapping[str, Sequence[tuple[Test, str]]] = {
     "rm": [(_flag("-r", "-R", "--recursive"), "deletes whole folders"), (_any, "deletes files")],
     "unlink": [(_any, "deletes files")],
@@ -101,8 +102,8 @@ _RULES: Mapping[str, Sequence[tuple[Test, str]]] = {
     **{name: [(_any, "changes accounts")] for name in (
         "useradd", "userdel", "usermod", "groupdel", "passwd", "visudo", "chpasswd")},
     "git": [
-        (_both(_first("push"), _flag("-f", "--force", "--mirror", "--delete", "-d")),
-         "overwrites or deletes published history"),
+        (_both(_first("push"), _flag("-f", "--force", "--mirror", "--delete", "-d")), _PUSHED),
+        (_both(_first("push"), lambda args: any(a[:1] in ("+", ":") for a in args)), _PUSHED),
         (_both(_first("reset"), _flag("--hard")), "throws uncommitted work away"),
         (_both(_first("clean"), _flag("-f", "--force")), "deletes files git does not know"),
         (_both(_first("checkout", "restore"), lambda args: "." in args),

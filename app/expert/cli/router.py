@@ -98,14 +98,14 @@ def _fit(args: argparse.Namespace) -> int:
 
     from expert.router.fit import fit
     from expert.router.labelled import load_labelled
+    from expert_converters.files import replacing
 
     requests = load_labelled(args.labelled, "development")
     with routing.embedder(args.embedding) as dense:
         weights = fit(requests, routing.candidates(args), dense, _progress("fitting"))
     text = msgspec.json.format(msgspec.json.encode(weights), indent=1) + b"\n"
-    draft = args.output.with_name(f"{args.output.name}.part")
-    draft.write_bytes(text)
-    draft.replace(args.output)
+    with replacing(args.output) as draft:
+        draft.write_bytes(text)
     record = {"prompts": len(requests), "stages": list(weights), "file": str(args.output)}
     marketplace.emit(args, record, [f"{args.output}: {', '.join(weights)}"])
     return 0

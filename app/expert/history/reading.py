@@ -103,13 +103,13 @@ _INDEXED = _HIT.format(
 _TITLED = _HIT.format(
     snippet="substr(turn.prompt, 1, 120)",
     tables="turn",
-    condition="instr(lower(conversation.title), lower(:query)) AND turn.parent IS NULL",
+    condition="instr(small(conversation.title), small(:query)) AND turn.parent IS NULL",
     order="turn.id DESC",
 )
 _LITERAL = _HIT.format(
     snippet="substr(text, max(1, place - 40), 120)",
     tables="(SELECT *, prompt || char(10) || answer AS text, "
-    "instr(lower(prompt || char(10) || answer), lower(:query)) AS place FROM turn) AS turn",
+    "instr(small(prompt || char(10) || answer), small(:query)) AS place FROM turn) AS turn",
     condition="place",
     order="turn.id DESC",
 )
@@ -125,6 +125,8 @@ def search(connection: sqlite3.Connection, query: str, limit: int, expert: str |
     values: dict[str, Any] = {"expert": expert, "limit": limit, "found": FOUND, "end": END}
     if not text:
         return []
+    # SQLite's own lower() knows the capitals of English alone.
+    connection.create_function("small", 1, str.lower, deterministic=True)
     hits: dict[int, Hit] = {}
     expression = match_expression(text)
     if expression:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from expert.errors import ExpertError, NotFoundError, UsageError
+from expert.errors import ExpertError, NotFoundError, UsageError, VerificationError
 from expert.market.records import Installed
 from expert.package.ranges import Range
 from expert.paths import expanded
@@ -35,8 +35,7 @@ def parse_named(text: str) -> Named:
     """Return what *text* names.
 
     Raises:
-        UsageError: it is not the name of an expert.
-        VerificationError: what follows the `@` is not a range of versions.
+        UsageError: it is not the name of an expert, or what follows the `@` no range of versions.
     """
     match = _NAMED.fullmatch(text)
     if match is None:
@@ -45,7 +44,10 @@ def parse_named(text: str) -> Named:
             "Names look like sql, expert/sql or expert/sql@^1.2.",
             "Check the spelling; for a package file, give its path.",
         )
-    range_ = None if match["range"] is None else Range.parse(match["range"])
+    try:
+        range_ = None if match["range"] is None else Range.parse(match["range"])
+    except VerificationError as error:
+        raise UsageError(error.what, error.why, error.fix) from error
     return Named(text, match["publisher"], match["name"], range_)
 
 

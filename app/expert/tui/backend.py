@@ -200,7 +200,7 @@ class Settings(Protocol):
         ...
 
     def set(self, name: str, value: str) -> None:
-        """Change a setting."""
+        """Change a setting; without a value its default counts again."""
         ...
 
 

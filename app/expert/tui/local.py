@@ -8,7 +8,7 @@ from pathlib import Path
 
 from expert.assistant import Assistant
 from expert.collecting import Asked
-from expert.config import Config, load_config, save_setting
+from expert.config import Config, load_config, remove_setting, save_setting, saved_settings
 from expert.errors import ExpertError, ResourceError
 from expert.history.export import as_markdown, ending, who
 from expert.history.history import History
@@ -180,7 +180,10 @@ class LocalSettings:
 
     def set(self, name: str, value: str) -> None:
         """Change a setting; it counts for the next conversation at the latest."""
-        save_setting(name, value)
+        if value:
+            save_setting(name, value)
+        elif name in saved_settings():
+            remove_setting(name)
 
 
 def _talk(conversation: Conversation) -> TalkFacts:

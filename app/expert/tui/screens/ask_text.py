@@ -12,8 +12,8 @@ from textual.widgets import Input, Label
 from expert.screen import one_line
 
 
-class AskText(ModalScreen[str]):
-    """Returns what was typed; empty when it was left."""
+class AskText(ModalScreen[str | None]):
+    """Returns what was typed; None when it was left."""
 
     DEFAULT_CSS = """
     AskText { align: center middle; }
@@ -39,4 +39,4 @@ class AskText(ModalScreen[str]):
 
     def action_leave(self) -> None:
         """Answer nothing."""
-        self.dismiss("")
+        self.dismiss(None)

@@ -58,10 +58,10 @@ class SettingsScreen(Screen[None]):
         setting = self._settings[index]
         question = f"{setting.name}: {setting.about}"
         if setting.choices:
-            value = await self.app.push_screen_wait(Choose(question, setting.choices))
+            value = await self.app.push_screen_wait(Choose(question, setting.choices)) or None
         else:
             value = await self.app.push_screen_wait(AskText(question, setting.value))
-        if not value:
+        if value is None:
             return
         with told(self):
             self.backend.settings.set(setting.name, value)
