@@ -24,7 +24,7 @@ from expert.types import (
 from expert_converters.lora import LoraJob, convert_lora
 from support.checkpoints import AdapterShape, Qwen3Shape, peft_adapter
 from support.markets import install_for
-from support.packages import base
+from support.packages import base, make_package
 
 
 @pytest.fixture(name="adapter", scope="module")
@@ -136,6 +136,14 @@ def test_mistakes(tiny_path: Path, text: str, kind: type[Exception], home: Path)
     with pytest.raises(kind):
         choose_experts([text], tiny_path)
     assert not (home / "data").exists()
+
+
+def test_a_package_is_to_be_installed_first(tmp_path: Path, tiny_path: Path) -> None:
+    """It is not an adapter, and the error says what to do with it."""
+    package = make_package(tmp_path)
+    with pytest.raises(UsageError, match="is a package") as caught:
+        choose_experts([str(package)], tiny_path)
+    assert f"expert install {package}" in caught.value.fix
 
 
 def test_an_expert_for_another_base_is_refused(tmp_path: Path, tiny_path: Path) -> None:

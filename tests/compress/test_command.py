@@ -175,5 +175,8 @@ def test_the_bench_command(adapter: Path, tiny_path: Path, calibration: Path) ->
     rows = {row["name"]: row for row in json.loads(done.out)}
     assert rows[ORIGINAL]["divergence"] < rows["q8_0"]["divergence"] < rows[ALONE]["divergence"]
     assert "path" not in rows["q2"]
+    package = make_package(adapter.parent, contents=adapter.read_bytes())
+    done = expert(*command[:2], package, *command[3:])
+    assert done.code == 0 and done.text.splitlines()[2].startswith("| original |"), done.message
     done = expert(*command[:4], "--data", "x")
     assert (done.code, "--recipe" in done.message) == (2, True)

@@ -55,7 +55,7 @@ def compared(path: Path | None, base: Path) -> Iterator[Path | None]:
             raise UsageError(
                 f"{given.name} cannot be compared with.",
                 "It is an expert without an adapter.",
-                "Name one that is an adapter with --other.",
+                "Name one that is an adapter.",
             )
         if base.is_file():  # a checkpoint folder has no header yet
             read_adapter(given.adapter, read_header(base))

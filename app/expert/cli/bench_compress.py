@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,9 @@ def build_parser() -> "argparse.ArgumentParser":
         "Compare smaller forms of an adapter: size, load time, loss, the divergence of its "
         "predictions on calibration rows, and task scores where data is given.",
     )
-    parser.add_argument("expert", metavar="ADAPTER|EXPERT", help="a file, or an installed expert")
+    parser.add_argument(
+        "expert", metavar="ADAPTER|EXPERT", help="an adapter, a package, or an installed expert"
+    )
     parser.add_argument(
         "--budget", type=size, action="append", default=[], metavar="BYTES",
         help="compare at this size; repeatable (default: the sizes of q4_0, q3 and q2)",
@@ -48,6 +51,7 @@ def run(arguments: list[str]) -> int:
     from expert.bench.divergence import read_passages
     from expert.cli.training import progress
     from expert.errors import UsageError
+    from expert.models import find_model
 
     if (args.data is None) != (args.recipe is None):
         raise UsageError(
@@ -55,14 +59,14 @@ def run(arguments: list[str]) -> int:
             "The recipe says which tasks are measured, and how.",
             "Give both --data and --recipe, or neither.",
         )
-    model = options.config(args).model
-    base, adapter = _found(args.expert, model)
+    base = find_model(options.config(args).model).path
     passages = read_passages(args.calibration, args.rows) if args.calibration else []
     score = None if args.data is None else _scoring(args.recipe, args.data, base, args.rows)
-    wanted = Comparison(
-        adapter, base, tuple(args.budget), tuple(passages), score, repeat=args.repeat
-    )
-    forms = bench_compress(wanted, progress("comparing") if sys.stderr.isatty() else None)
+    with _adapter(args.expert, base) as adapter:
+        wanted = Comparison(
+            adapter, base, tuple(args.budget), tuple(passages), score, repeat=args.repeat
+        )
+        forms = bench_compress(wanted, progress("comparing") if sys.stderr.isatty() else None)
     rows = [{k: v for k, v in asdict(form).items() if k != "path"} for form in forms]
     print(json.dumps(rows) if args.json else table(forms))
     return 0
@@ -90,12 +94,19 @@ def _cells(form: "Form") -> list[str]:
     return [form.name, f"{form.bytes / 1000:,.0f} kB", *times, f"{form.loss:.2%}"]
 
 
-def _found(expert: str, model: str) -> tuple[Path, Path]:
+@contextmanager
+def _adapter(expert: str, base: Path) -> Iterator[Path]:
+    """Yield the adapter of an installed expert, a file or a package."""
     from expert.choosing import choose_experts
-    from expert.models import find_model
+    from expert.cli.adapters import compared
 
-    (choice,) = choose_experts([expert], model)
-    return find_model(model).path, choice.adapter
+    if expert.endswith(".expert"):
+        with compared(Path(expert), base) as adapter:
+            assert adapter is not None
+            yield adapter
+    else:
+        (choice,) = choose_experts([expert], base)
+        yield choice.adapter
 
 
 def _scoring(

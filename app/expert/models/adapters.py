@@ -13,7 +13,7 @@ def find_expert(text: str) -> ExpertChoice:
     """Return the expert that `FILE` or `FILE:SCALE` names.
 
     Raises:
-        UsageError: the scale is not a finite number.
+        UsageError: the scale is not a finite number, or it is a package, not yet installed.
         NotFoundError: there is no such file.
         VerificationError: it is a packed adapter, and damaged.
     """
@@ -40,5 +40,11 @@ def _existing(path: Path) -> Path:
             f"There is no expert {str(path)!r}.",
             "No adapter file of that name exists.",
             "Give the path of a GGUF adapter, or the name of an installed expert: `expert list`.",
+        )
+    if path.suffix == ".expert":
+        raise UsageError(
+            f"{path} is a package, not an adapter.",
+            "An expert answers once it is installed, for its signature is checked then.",
+            f"Run `expert install {path}`, then give its name.",
         )
     return attachable(path.absolute())
