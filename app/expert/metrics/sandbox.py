@@ -2,7 +2,8 @@
 
 A command comes from a model, so most are never run: every program must be on a short list, every
 path must stay inside, and nothing may expand to another command. What is run sees a PATH of those
-programs alone, as nobody where we are root, with limits on time, memory and what it writes.
+programs alone, as nobody where we are root, with limits on time, memory and what it writes. Where
+the kernel has Landlock, it refuses what would change anything outside that directory.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from expert.metrics.confinement import confined
 from expert.metrics.shell import Command, Simple, read_command
 
 LISTED = (
@@ -160,14 +162,7 @@ def run(text: str, about: Command) -> Outcome:
         root = os.geteuid() == 0
         if root:
             hand_over(Path(name))
-        process = subprocess.Popen(
-            [str(shutil.which("bash")), "--norc", "--noprofile", "-c", f"{LIMITS}\n{text}"],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-            env={"PATH": str(path), "HOME": str(folder), "LC_ALL": "C", "TZ": "UTC"},
-            user=NOBODY if root else None, group=NOBODY if root else None,
-            extra_groups=[] if root else None,
-        )  # fmt: skip
+        process = confined(folder, lambda: _start(text, folder, path, as_nobody=root))
         try:
             output, _ = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -175,6 +170,18 @@ def run(text: str, about: Command) -> Outcome:
         finally:
             _end(process)
         return Outcome(process.returncode, output.decode("utf-8", "replace"), tree(folder))
+
+
+def _start(text: str, folder: Path, path: Path, *, as_nobody: bool) -> subprocess.Popen[bytes]:
+    """Start a command in a folder, with the programs of another and limits on what it takes."""
+    return subprocess.Popen(
+        [str(shutil.which("bash")), "--norc", "--noprofile", "-c", f"{LIMITS}\n{text}"],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+        env={"PATH": str(path), "HOME": str(folder), "LC_ALL": "C", "TZ": "UTC"},
+        user=NOBODY if as_nobody else None, group=NOBODY if as_nobody else None,
+        extra_groups=[] if as_nobody else None,
+    )  # fmt: skip
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
