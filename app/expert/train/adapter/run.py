@@ -31,6 +31,8 @@ from expert.train.pretrain import LONGEST_STEP, TaskLosses
 VALIDATION = "validation"
 CLIP = 1.0
 """Largest norm of a step's gradient."""
+IDLE = 0.25
+"""Share of the time that passes without a lower validation loss before a run ends."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,16 @@ class Run:
     @property
     def over(self) -> bool:
         """Whether the budget is spent, or more training no longer helps."""
-        return self.budget.over or self.stale >= self.recipe.training.patience
+        return self.budget.over or self.idle
+
+    @property
+    def idle(self) -> bool:
+        """Whether the validation loss fell neither in the last few judgements nor in the last
+        quarter of the time: while the rate is high it goes up and down by itself.
+        """
+        settings = self.recipe.training
+        waited = self.stale * settings.validate_seconds
+        return self.stale >= settings.patience and waited >= IDLE * self.seconds
 
     def copies(self) -> list[Tensor]:
         """Return the learnt weights as they are now."""
