@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expert.cli import options
+from expert.cli import options, training
 from expert.cli.adapters import taken_out
 
 if TYPE_CHECKING:
+    from expert.train.adapter.recipe import Evaluation
     from expert.train.evaluation.conditions import Score
 
 
@@ -30,7 +31,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--recipe", metavar="TOML", type=Path, help="default: by the expert's name")
     parser.add_argument("--rows", type=options.positive, metavar="N", help="held-out rows a task")
     parser.add_argument("--other", metavar="EXPERT", type=Path, help="another expert's package")
-    parser.add_argument("--shots", type=int, metavar="N", help="examples for the few-shot base")
+    parser.add_argument(
+        "--shots", type=training.count, metavar="N", help="examples for the few-shot base"
+    )
     parser.add_argument(
         "--into", metavar="DIR", type=Path, help="write the card and the figures there"
     )
@@ -52,22 +55,21 @@ def run(arguments: list[str]) -> int:
     args = build_parser().parse_args(arguments)
     from dataclasses import replace
 
-    from expert.cli.training import check_extra, measure
     from expert.models import find_model
     from expert.train.adapter.package import read_source
     from expert.train.adapter.recipe import read_recipe
     from expert.train.adapter.task_data import TaskData
     from expert.train.evaluation.report import details, published, table, verdict
 
-    check_extra()
+    training.check_extra()
     base = find_model(options.config(args).model)
     with opened(args.target, args.recipe) as target, opened(args.other, target.recipe) as other:
         recipe, folder = read_recipe(target.recipe), target.recipe.parent
         settings, data = recipe.evaluation, TaskData(args.data or folder, recipe, folder)
         if args.shots is not None:
             settings = replace(settings, shots=args.shots)
-        scores = measure(
-            settings, base.path, data, args.rows or settings.rows, expert=target.adapter,
+        scores = training.measure(
+            settings, base.path, data, rows(args, settings), expert=target.adapter,
             other=other.adapter, grammar=read_source(folder).grammar,
         )  # fmt: skip
     if args.into is not None:
@@ -78,6 +80,24 @@ def run(arguments: list[str]) -> int:
         parts = [table(scores), verdict(scores), details(scores), published(scores)]
         print("\n\n".join(part for part in parts if part))
     return 0
+
+
+def rows(args: argparse.Namespace, settings: "Evaluation") -> int:
+    """Return how many held-out rows of a task are measured.
+
+    Raises:
+        UsageError: nothing would be measured.
+    """
+    from expert.errors import UsageError
+
+    found = args.rows or settings.rows
+    if not found or not settings.tasks:
+        raise UsageError(
+            "Nothing would be measured.",
+            f"The recipe's [evaluation] has no {'rows' if settings.tasks else 'tasks'}.",
+            "Give --rows." if settings.tasks else "Name some there.",
+        )
+    return int(found)
 
 
 @contextmanager

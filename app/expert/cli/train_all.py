@@ -38,14 +38,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--base", metavar="BASE", help="a model's name or a GGUF file")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, metavar="M", help="default: the recipes'")
+    length.add_argument(
+        "--minutes", type=training.minutes, metavar="M", help="default: the recipes'"
+    )
     length.add_argument("--tokens", type=options.positive, metavar="N", help="stop by tokens")
     parser.add_argument("--resume", action="store_true", help="go on where it was interrupted")
     parser.add_argument("--dry-run", action="store_true", help="only list what would be done")
     parser.add_argument(
         "--keep-all", action="store_true", help="replace also what does not beat the base"
     )
-    parser.add_argument("--rows", type=int, metavar="N", help="held-out rows measured a task")
+    parser.add_argument(
+        "--rows", type=training.count, metavar="N", help="held-out rows measured a task"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     options.add_json(parser)
     return parser

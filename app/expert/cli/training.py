@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import re
 import sys
 import time
@@ -81,7 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--base", metavar="BASE", help="a model's name, a GGUF file or a checkpoint folder"
     )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, metavar="M", help="default: the recipe's")
+    length.add_argument("--minutes", type=minutes, metavar="M", help="default: the recipe's")
     length.add_argument(
         "--tokens", type=options.positive, metavar="N", help="stop by tokens instead"
     )
@@ -92,7 +93,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument(
-        "--rows", type=int, metavar="N", help="held-out rows measured a task; 0 measures nothing"
+        "--rows", type=count, metavar="N", help="held-out rows measured a task; 0 measures nothing"
     )
     parser.add_argument(
         "--other", metavar="EXPERT", type=Path, help="another expert's package, or its adapter"
@@ -104,6 +105,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--into", metavar="DIR", type=Path, help="put card, curve, figures and package there too"
     )
     options.add_json(parser)
+
+
+def minutes(text: str) -> float:
+    """Parse a time above zero that ends."""
+    found = float(text)
+    if not 0 < found < math.inf:
+        raise argparse.ArgumentTypeError("must be above zero, and end")
+    return found
+
+
+def count(text: str) -> int:
+    """Parse a whole number that is not below zero."""
+    found = int(text)
+    if found < 0:
+        raise argparse.ArgumentTypeError("must not be below zero")
+    return found
 
 
 def rates(text: str) -> tuple[float, ...]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from expert.dataset.rows import KEYS, Row, checked
+from expert.dataset.rows import HALF, KEYS, Row, checked
 
 Fields = dict[str, Any]
 Format = Callable[[Fields], Row]
 """Takes what it understands out of the fields; the rest stays for `Row.extra`."""
-_HALF = re.compile("[\ud800-\udfff]")
 USERS, ANSWERERS = ("user", "human"), ("assistant", "gpt", "chatgpt", "model", "bot", "bing")
 
 
@@ -141,7 +139,7 @@ def to_row(form: str, fields: Fields) -> Row:
 def _kept(extra: Fields) -> Fields:
     """Return fields that we do not read as JSON can carry them: dates, for one, as text."""
     text = json.dumps(extra, ensure_ascii=False, allow_nan=False, default=str)
-    if _HALF.search(text):
+    if HALF.search(text):
         raise ValueError("it holds half a Unicode character")
     kept: Fields = json.loads(text)
     return kept

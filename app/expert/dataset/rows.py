@@ -8,12 +8,15 @@ and any further fields; or `text` alone.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Literal
 
 Kind = Literal["conversation", "preference", "text"]
+HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, which JSON can hold and no tokenizer takes."""
 KEYS = ("prompt", "answer", "system", "history", "rejected", "group", "text")
 
 

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 from expert.dataset.formats import text_of
-from expert.dataset.rows import Row, digest
+from expert.dataset.rows import Row
 from expert.errors import ContractError, ExpertError, NotFoundError, UsageError
 from expert.grammar.schema.contract import verify
 from expert.grammar.schema.document import Document
@@ -111,7 +112,7 @@ class Sql:
         if not schema:
             why = f"{name}.sqlite is not there." if name else "The row has neither schema nor db."
             raise NotFoundError("There is nothing to run the SQL on.", why)
-        key = digest(schema)
+        key = sha256(schema.encode()).hexdigest()[:16]  # quoted names keep their case and spaces
         if key not in self._made:
             self._made[key] = _empty_database(self._folder / f"{key}.sqlite", schema)
             if len(self._made) > DATABASES:

@@ -7,6 +7,7 @@ so a saved sampler continues exactly where it was.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,8 +78,17 @@ class Sampler:
         return {"debts": dict(self.debts), "passes": dict(self.passes)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
-        self.debts, self.passes = dict(state["debts"]), dict(state["passes"])
+        """Continue from a saved state.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not the state of such a sampler.
+        """
+        debts, passes = dict(state["debts"]), dict(state["passes"])
+        for name in self.names:
+            _, position = passes[name]
+            if not 0 <= position < len(self.corpus[name]) or not math.isfinite(debts[name]):
+                raise ValueError(f"its place in {name} is not in the data")
+        self.debts, self.passes = debts, passes
         self._orders.clear()
 
     def _draw(self, progress: float) -> tuple[str, int]:

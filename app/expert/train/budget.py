@@ -45,6 +45,8 @@ class Budget:
             return
         self.finishing = True
         planned = self.decay / self.total
+        if decay is None and planned >= 1:  # the whole run is a decay already
+            return
         wanted = decay if decay is not None else self.spent * planned / (1 - planned)
         if self.total - self.spent > wanted:
             self.decay = max(wanted, 1e-9)

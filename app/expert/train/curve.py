@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 WIDTH, HEIGHT, MARGIN, LEGEND = 760, 380, 44, 110
 COLOURS = (
@@ -36,16 +37,27 @@ class Scale:
 def read_curves(log: Path) -> dict[str, Points]:
     """Return each task's (millions of tokens, loss), smoothed over about seven records.
 
-    Steps that a killed run repeated count once, as they were repeated.
+    Steps that a killed run repeated count once, as they were repeated; lines that a kill or a full
+    disk cut short count for nothing.
     """
     curves: dict[str, Points] = defaultdict(list)
     smooth: dict[str, float] = {}
-    records = map(json.loads, log.read_text(encoding="utf-8").splitlines())
-    for _, record in sorted({record["step"]: record for record in records}.items()):
+    text = log.read_text(encoding="utf-8", errors="replace")
+    records = {record["step"]: record for record in filter(None, map(_record, text.split("\n")))}
+    for _, record in sorted(records.items()):
         for task, loss in record["loss"].items():
             smooth[task] = loss if task not in smooth else 0.85 * smooth[task] + 0.15 * loss
             curves[task].append((record["tokens"] / 1e6, smooth[task]))
     return dict(curves)
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    """Return the record in a line of a log; None where the line is cut."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "step" in found else None
 
 
 def _text(x: float, y: float, text: str, more: str = "") -> str:
@@ -70,8 +82,8 @@ def _axes(scale: Scale) -> list[str]:
 
 def draw(curves: dict[str, Points]) -> str:
     """Return the SVG source of some curves, the tasks named in the order of their last loss."""
-    tokens = max(points[-1][0] for points in curves.values())
-    highest = max(loss for points in curves.values() for _, loss in points)
+    tokens = max((points[-1][0] for points in curves.values()), default=1.0)
+    highest = max((loss for points in curves.values() for _, loss in points), default=1.0)
     scale = Scale(tokens, max(1.0, min(highest, 8.0)))
     drawn = _axes(scale)
     order = sorted(curves, key=lambda task: -curves[task][-1][1])

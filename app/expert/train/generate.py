@@ -17,8 +17,10 @@ def greedy(
 
     Prompts are padded on the left; a mask hides the padding.
     """
-    width = max(map(len, prompts))
+    width = max(map(len, prompts), default=0)
     longest = min(longest, model.shape.max_position_embeddings - width)
+    if not prompts or longest < 1:
+        return [[] for _ in prompts]
     device = model.model.embed_tokens.weight.device
     tokens = torch.zeros(len(prompts), width, dtype=torch.long)
     real = torch.zeros(len(prompts), width, dtype=torch.bool)

@@ -10,15 +10,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import zstandard
+from expert.dataset.files import ZstdReader
 
 Row = dict[str, Any]
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Yield the objects of a `.jsonl.zst` file, one a line."""
-    with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as plain:
-        for line in io.TextIOWrapper(plain, encoding="utf-8"):
+    """Yield the objects of a `.jsonl.zst` file, one a line.
+
+    Raises:
+        OSError, EOFError, ZstdError, ValueError: it cannot be read, is cut, or is none.
+    """
+    with path.open("rb") as packed:
+        for line in io.TextIOWrapper(io.BufferedReader(ZstdReader(packed)), encoding="utf-8"):
             yield json.loads(line)
 
 

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from expert.errors import NotFoundError, VerificationError, WrongBaseError
 from expert.train.qwen3 import Shape
+from expert.train.rows import digest
 from expert.train.start import read_tokenizer
 from expert.train.tokenizer import STOP, turn_prompt
 from expert_converters.check import check_model
@@ -75,7 +76,7 @@ def open_base(path: Path, run: Path) -> Base:
         raise NotFoundError(f"There is no base {path}.", "", "Give a GGUF file or a checkpoint.")
     try:
         folder = path if path.is_dir() else None
-        file = convert_once(folder, run / "base.gguf") if folder else path
+        file = convert_once(folder, run) if folder else path
         header = inspect(file)
         check_model(header)
         base = described(file, folder, header)
@@ -92,11 +93,19 @@ def open_base(path: Path, run: Path) -> Base:
     return base
 
 
-def convert_once(folder: Path, target: Path) -> Path:
-    """Return the GGUF (Q8_0) of a checkpoint, which a run makes once."""
+def convert_once(folder: Path, run: Path) -> Path:
+    """Return the GGUF (Q8_0) of a checkpoint, which a run makes once for the files it has now."""
+    target = run / f"base-{stamp(folder)}.gguf"
     if not target.exists():
         convert_model(ModelJob(folder, target, "q8_0", name=folder.name))
     return target
+
+
+def stamp(folder: Path) -> str:
+    """Return what tells a checkpoint from another one, and from itself with changed files."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return digest(repr((folder.name, facts)))
 
 
 def described(file: Path, folder: Path | None, header: GGUFFile) -> Base:

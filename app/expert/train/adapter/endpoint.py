@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from expert.dataset.rows import HALF
 from expert.errors import NetworkNeededError, UsageError
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ class Endpoint:
 
 
 def text_of(reply: Any) -> str | None:
-    """Return the text of a whole answer; None if it was cut short or is empty.
+    """Return the text of a whole answer; None if it was cut short, even inside a character, or is
+    empty.
 
     Raises:
         ValueError: the reply is not one of this protocol.
@@ -128,6 +130,8 @@ def text_of(reply: Any) -> str | None:
         text = choice["message"]["content"]
         if text is not None and not isinstance(text, str):
             raise ValueError("the content is no text")
-        return (text or "").strip() or None if choice["finish_reason"] == "stop" else None
+        if choice["finish_reason"] != "stop" or HALF.search(text or ""):
+            return None
+        return (text or "").strip() or None
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(f"the reply has no answer: {json.dumps(reply)[:100]}") from error

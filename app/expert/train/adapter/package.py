@@ -49,13 +49,10 @@ def read_source(folder: Path) -> Source:
         UsageError: one is missing or wrong.
     """
     try:
-        about = tomllib.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        lines = (folder / ROUTING).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        why = f"{error.filename} cannot be read: {error.strerror}."
-        raise UsageError(f"The expert in {folder} is not described.", why, "Write it.") from error
-    except ValueError as error:
+        about = tomllib.loads(_text(folder / ABOUT))
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{folder / ABOUT} is not TOML.", f"{error}.", "Correct it.") from error
+    lines = _text(folder / ROUTING).split("\n")
     routing = tuple(line.replace("\\n", "\n") for line in lines if line.strip())
     if not EXAMPLES[0] <= len(routing) <= EXAMPLES[1]:
         raise UsageError(
@@ -63,10 +60,31 @@ def read_source(folder: Path) -> Source:
             f"A router needs {EXAMPLES[0]} to {EXAMPLES[1]} to know the expert by.",
             "Write some more, or take some out.",
         )
+    for name in ("routing", "grammar"):
+        if not isinstance(about.get(name, {}), dict):
+            raise UsageError(f"{name} in {folder / ABOUT} is no table.", "", f"Write [{name}].")
     file = about.get("grammar", {}).get("file")
+    if not isinstance(file, str | None):
+        raise UsageError(f"The grammar's file in {folder / ABOUT} is no name.", f"It is {file!r}.")
     if file and not (folder / file).is_file():
         raise UsageError(f"The grammar {folder / file} is not there.", "", "Write it.")
     return Source(about, routing, folder / file if file else None)
+
+
+def _text(path: Path) -> str:
+    """Return what a person wrote in a file beside a recipe.
+
+    Raises:
+        UsageError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        why = f"{path} cannot be read: {error.strerror}."
+        what = f"The expert in {path.parent} is not described."
+        raise UsageError(what, why, "Write it.") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not UTF-8.", f"{error}.", "Save it as UTF-8.") from error
 
 
 def convert(adapter: Path, kind: Adapter, base: Base, target: Path) -> AdapterReport:

@@ -9,16 +9,14 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zstandard
-
-from expert.errors import NotFoundError, VerificationError
+from expert.dataset.files import json_lines, opened
+from expert.dataset.rows import HALF
+from expert.errors import VerificationError
 from expert.train.tokenizer import START, STOP
 
 ROLES = ("system", "user", "assistant")
@@ -47,50 +45,35 @@ class Pair:
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
-    """Yield the pairs of a file of JSON Lines, plain or compressed (`.zst`).
+    """Yield the pairs of a file of JSON Lines, plain or compressed (`.zst`, `.gz`).
 
     Raises:
-        NotFoundError: there is no such file.
-        VerificationError: a row is damaged; the error names its line.
+        NotFoundError: the file cannot be read.
+        VerificationError: it is cut or damaged, or a row is; the error names its line.
     """
-    read = 0
-    try:
-        for line in lines(path):
-            read += 1
-            if line.strip():
-                yield pair_of(json.loads(line))
-    except OSError as error:
-        raise NotFoundError(
-            f"The pairs {path} cannot be read.",
-            f"{error.strerror or error}.",
-            "The recipe's [preferences] names files below the folder of --data.",
-        ) from error
-    except (ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
-        missing = f"there is no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
-        raise VerificationError(
-            f"Line {read} of {path} is not a pair of answers.",
-            f"{missing}.".replace("..", "."),
-            "A row has prompt, chosen and rejected. Correct it, or take it out.",
-        ) from error
+    with opened(path) as stream:
+        for found in json_lines(stream):
+            try:
+                if found.problem:
+                    raise ValueError(found.problem)
+                pair = pair_of(found.fields)
+            except (ValueError, KeyError) as error:
+                lacking = isinstance(error, KeyError)
+                why = f"there is no {error.args[0]!r}" if lacking else str(error)
+                raise VerificationError(
+                    f"Line {found.number} of {path} is not a pair of answers.",
+                    f"{why}.".replace("..", "."),
+                    "A row has prompt, chosen and rejected. Correct it, or take it out.",
+                ) from error
+            yield pair
 
 
-def lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file, unpacking it if its name ends in `.zst`."""
-    with path.open("rb") as file:
-        packed = path.suffix == ".zst"
-        plain: Any = zstandard.ZstdDecompressor().stream_reader(file) if packed else file
-        with io.TextIOWrapper(plain, encoding="utf-8") as text:
-            yield from text
-
-
-def pair_of(row: Any) -> Pair:
+def pair_of(row: dict[str, Any]) -> Pair:
     """Return the pair in a row of any of the forms.
 
     Raises:
         ValueError, KeyError: it is in none of them.
     """
-    if not isinstance(row, dict):
-        raise ValueError("it is not an object")
     better, worse = said(row["chosen"], "assistant"), said(row["rejected"], "assistant")
     if "prompt" in row:
         before = said(row["prompt"], "user")
@@ -121,5 +104,7 @@ def said(value: Any, role: str) -> Messages:
             raise ValueError("a message has no content")
         if message.get("role") not in ROLES or not message["content"].strip():
             raise ValueError("a message is empty, or its role is not system, user or assistant")
+        if HALF.search(message["content"]):
+            raise ValueError("it holds half a Unicode character")
         found.append((str(message["role"]), message["content"].strip()))
     return found

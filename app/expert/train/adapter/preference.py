@@ -28,6 +28,7 @@ from expert.train.adapter.task_data import TaskData
 from expert.train.adapter.trainee import Trainee, token_losses
 from expert.train.batches import Batch, Sampler, assemble
 from expert.train.corpus import Progress, Sequences, held_out
+from expert.train.evaluation.conditions import VARIANTS
 from expert.train.rows import digest
 from expert.train.tokenizer import EMPTY_THOUGHT, STOP
 
@@ -193,7 +194,8 @@ def refuse(recipe: Recipe, training: int, validation: int) -> Any:
 
 def heldout_prompts(recipe: Recipe, data: TaskData) -> frozenset[str]:
     """Return the questions that the recipe's evaluation asks, which no pair may ask."""
-    found = (e for task in recipe.evaluation.tasks for e in data.examples(task) if held_out(e))
+    tasks = recipe.evaluation.tasks
+    found = (e for task in tasks for e in data.examples(task, range(VARIANTS)) if held_out(e))
     return frozenset(example.question.prompt.strip() for example in found)
 
 

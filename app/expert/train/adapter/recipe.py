@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from dataclasses import dataclass, fields, replace
@@ -15,6 +16,13 @@ from expert.train.tasks import BUILDERS
 Section = TypeVar("Section")
 TASK_NAME = re.compile(r"[\w-]+")
 KINDS = ("lora", "dora", "ia3", "soft-prompt")
+ABOVE_ZERO = frozenset((
+    "longest", "validation", "validation_tokens", "variants", "rank", "alpha", "minutes", "rate",
+    "tokens_a_batch", "batches_a_step", "patience", "log_steps", "max_tokens", "beta", "top",
+))  # fmt: skip
+"""Settings, of whichever section, that nothing works with at zero."""
+SEEDS = 1 << 63
+"""Torch takes no larger seed."""
 
 
 @dataclass(frozen=True)
@@ -156,19 +164,22 @@ def read_recipe(path: Path) -> Recipe:
         UsageError: a setting is missing, unknown or of the wrong kind.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         pairs = values.pop("preferences", None)
         recipe = Recipe(
             name=values.pop("name"),
             data=section(Data, values.pop("data"), "data"),
             tasks={
                 name: section(Task, task, f"tasks.{name}")
-                for name, task in values.pop("tasks", {}).items()
+                for name, task in table(values.pop("tasks", {}), "tasks").items()
             },
             adapter=section(Adapter, values.pop("adapter", {}), "adapter"),
             training=section(Training, values.pop("training"), "training"),
             evaluation=section(Evaluation, values.pop("evaluation"), "evaluation"),
-            bases=values.pop("bases", {}),
+            bases={
+                name: base_settings(base, f"bases.{name}")
+                for name, base in table(values.pop("bases", {}), "bases").items()
+            },
             preferences=None if pairs is None else section(Preferences, pairs, "preferences"),
             distillation=section(Distillation, values.pop("distillation", {}), "distillation"),
         )
@@ -179,37 +190,86 @@ def read_recipe(path: Path) -> Recipe:
         ) from error
     except KeyError as error:
         raise refusal(path, f"{error.args[0]!r} is missing") from error
+    except RecursionError as error:
+        raise refusal(path, "it is nested too deeply") from error
     except ValueError as error:
         raise refusal(path, str(error)) from error
     return recipe
 
 
-def section(kind: type[Section], values: dict[str, Any], name: str) -> Section:
-    """Return a section as its dataclass, every value of the type that its field declares."""
-    declared = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]  # sections are dataclasses
-    made = {}
-    for key, value in values.items():
-        if key not in declared:
-            raise ValueError(f"[{name}] has no setting {key!r}; it has {', '.join(declared)}")
-        if not fits(value, declared[key]):
-            raise ValueError(f"[{name}] {key} is {value!r}, expected {declared[key]}")
-        made[key] = tuple(value) if isinstance(value, list) else value
+def table(value: Any, name: str) -> dict[str, Any]:
+    """Return a value that has to be a table of TOML.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"[{name}] is a table of settings, not {value!r}")
+    return value
+
+
+def section(kind: type[Section], values: Any, name: str) -> Section:
+    """Return a section as its dataclass, every value of the type that its field declares.
+
+    Raises:
+        ValueError: it says what is wrong.
+    """
     try:
-        return kind(**made)
+        return kind(**settings(kind, values, name))
     except TypeError as error:
         raise ValueError(f"[{name}] {error}") from error
 
 
+def settings(kind: type[Section], values: Any, name: str) -> dict[str, Any]:
+    """Return some settings of a section, each of the type that its field declares.
+
+    Raises:
+        ValueError: one is unknown, of another type or out of range.
+    """
+    declared = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]  # sections are dataclasses
+    made = {}
+    for key, value in table(values, name).items():
+        if key not in declared:
+            raise ValueError(f"[{name}] has no setting {key!r}; it has {', '.join(declared)}")
+        if not fits(value, declared[key]):
+            raise ValueError(f"[{name}] {key} is {value!r}, expected {declared[key]}")
+        if key in ABOVE_ZERO and value == 0:
+            raise ValueError(f"[{name}] {key} is above zero")
+        made[key] = tuple(value) if isinstance(value, list) else value
+    return made
+
+
+def base_settings(values: Any, name: str) -> dict[str, Any]:
+    """Return what another base has otherwise: `width`, and parts of `adapter` and `training`.
+
+    Raises:
+        ValueError: it says what is wrong.
+    """
+    left = dict(table(values, name))
+    width = left.pop("width", None)
+    if width is None or not fits(width, "int"):
+        raise ValueError(f"[{name}] needs the width of the base's embeddings")
+    made = {
+        part: settings(kind, left.pop(part), f"{name}.{part}")
+        for part, kind in (("adapter", Adapter), ("training", Training))
+        if part in left
+    }
+    if left:
+        raise ValueError(f"[{name}] has width, adapter and training, and no {', '.join(left)}")
+    return {"width": width, **made}
+
+
 def fits(value: Any, declared: str) -> bool:
-    """Tell whether a TOML value is of a field's type."""
+    """Tell whether a TOML value is of a field's type; numbers are finite and not below zero."""
     if declared in ("int", "float"):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and value >= 0 and (declared == "float" or isinstance(value, int))
+        known = number and math.isfinite(value) and value >= 0
+        return known and (declared == "float" or isinstance(value, int))
     if declared == "bool":
         return isinstance(value, bool)
     if declared.startswith("tuple"):
-        wanted = str if "str" in declared else (int, float)
-        return isinstance(value, list) and all(isinstance(item, wanted) for item in value)
+        item = "str" if "str" in declared else "float"
+        return isinstance(value, list) and all(fits(each, item) for each in value)
     return isinstance(value, str)
 
 
@@ -223,28 +283,45 @@ def check(recipe: Recipe, unknown: dict[str, Any]) -> None:
         raise ValueError(f"there is no setting {', '.join(map(repr, unknown))}")
     if not recipe.tasks and recipe.preferences is None:
         raise ValueError("[tasks] names none")
+    if not isinstance(recipe.name, str):
+        raise ValueError(f"name is {recipe.name!r}, expected str")
     check_tasks(recipe)
-    for name, settings in recipe.bases.items():
-        for part, kind in (("adapter", Adapter), ("training", Training)):
-            known = {field.name for field in fields(kind)}
-            if wrong := set(settings.get(part, {})) - known:
-                raise ValueError(f"[bases.{name}.{part}] has no setting {', '.join(sorted(wrong))}")
-        if not isinstance(settings.get("width"), int):
-            raise ValueError(f"[bases.{name}] needs the width of the base's embeddings")
-    adapter = recipe.adapter
+    for each in (recipe, *(recipe.for_base(base["width"]) for base in recipe.bases.values())):
+        check_adapter(each.adapter)
+        check_training(each.training)
+    pairs, taught = recipe.preferences, recipe.distillation
+    if pairs is not None and not pairs.files:
+        raise ValueError("[preferences] files names some")
+    if taught.weight > 1:
+        raise ValueError("[distillation] weight is at most 1")
+
+
+def check_adapter(adapter: Adapter) -> None:
+    """Refuse an adapter that there is not.
+
+    Raises:
+        ValueError: it says why.
+    """
     if adapter.kind not in KINDS or adapter.activation not in ("prompt", "answer"):
         raise ValueError(
             f"[adapter] kind is one of {', '.join(KINDS)}; activation prompt or answer"
         )
     if adapter.activation == "answer" and adapter.kind != "lora":
         raise ValueError(f"[adapter] only a lora can start at the answer, not {adapter.kind}")
-    pairs, taught = recipe.preferences, recipe.distillation
-    if pairs is not None and (not pairs.files or pairs.beta <= 0):
-        raise ValueError("[preferences] files names some, and beta is above zero")
-    if taught.top < 1 or taught.weight > 1:
-        raise ValueError("[distillation] top is above zero, and weight at most 1")
-    if adapter.rank < 1 or adapter.alpha <= 0 or recipe.training.batches_a_step < 1:
-        raise ValueError("rank, alpha and batches_a_step are above zero")
+
+
+def check_training(training: Training) -> None:
+    """Refuse numbers of a training that are out of range together.
+
+    Raises:
+        ValueError: it says which.
+    """
+    if training.warmup > 1 or training.decay > 1:
+        raise ValueError("[training] warmup and decay are shares of the budget, at most 1")
+    if training.seed >= SEEDS:
+        raise ValueError(f"[training] seed is below {SEEDS}")
+    if not all(training.sweep):
+        raise ValueError("[training] sweep holds factors above zero")
 
 
 def check_tasks(recipe: Recipe) -> None:
@@ -260,6 +337,8 @@ def check_tasks(recipe: Recipe) -> None:
             raise ValueError(
                 f"there is no task {name!r}; there are {known}, and [tasks.NAME] with a file"
             )
+    if recipe.tasks and not any(task.share for task in recipe.tasks.values()):
+        raise ValueError("[tasks] no task has a share above zero")
     for name, task in recipe.tasks.items():
         if task.file:
             check_own(name, task, measured=name in recipe.evaluation.tasks)

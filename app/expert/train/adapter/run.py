@@ -197,16 +197,25 @@ class Run:
             VerificationError: it is not the state of such a run.
         """
         try:
+            weights, self.best = self._fitting(state["weights"]), self._fitting(state["best"])
             with torch.no_grad():
-                for weight, saved in zip(self.learnt, state["weights"], strict=True):
+                for weight, saved in zip(self.learnt, weights, strict=True):
                     weight.copy_(saved)
             self.optimiser.load_state_dict(state["optimiser"])
             self.feed.draws.restore(state["sampler"])
             self.budget = Budget(**state["budget"])
             self.step, self.tokens, self.stale, self.seconds, self.best_loss = state["counters"]
-            self.best, self.rate = state["best"], state["rate"]
+            self.rate = state["rate"]
+            if not math.isfinite(self.rate * self.budget.rate):
+                raise ValueError("its rate is no finite number")
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise damaged(f"{NAME} is not the state of this run", error) from error
+
+    def _fitting(self, saved: list[Tensor]) -> list[Tensor]:
+        """Return saved weights that have the shapes of this run's, which copying would not ask."""
+        if [each.shape for each in saved] != [weight.shape for weight in self.learnt]:
+            raise ValueError("its weights have other shapes")
+        return saved
 
 
 def train(run: Run, folder: Path | None, key: str) -> Iterator[dict[str, Any]]:

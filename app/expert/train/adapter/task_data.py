@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import zstandard
+
 from expert.errors import NotFoundError, VerificationError
 from expert.train.adapter.recipe import Recipe, Task
 from expert.train.evaluation.judges import MEASURES, PUBLIC
@@ -12,6 +14,11 @@ from expert.train.examples import Builder, Example, Source
 from expert.train.tasks import BUILDERS
 from expert.train.tasks.own import OwnRows
 
+DAMAGED = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, EOFError,
+    zstandard.ZstdError,
+)  # fmt: skip
+"""What reading a row that is cut, or of another shape, comes to."""
 OTHERWISE = "exact"
 """The metric of a task that names none."""
 
@@ -38,8 +45,8 @@ class TaskData:
         """Yield what a task's builder makes of the rows, with errors that name the task.
 
         Raises:
-            NotFoundError: a file is missing.
-            VerificationError: a row is damaged.
+            NotFoundError: a file is missing, or cannot be read.
+            VerificationError: a row or a file is damaged.
         """
         try:
             for variant in variants:
@@ -50,7 +57,13 @@ class TaskData:
                 f"{error.filename} does not exist.",
                 "Give the folder that holds experts/ and pretrain/ with --data.",
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except OSError as error:
+            raise NotFoundError(
+                f"The data of the task {task} cannot be read.",
+                f"{error.filename}: {error.strerror}.",
+                "Check what it is, and who may read it.",
+            ) from error
+        except DAMAGED as error:
             raise VerificationError(
                 f"A row of the task {task} cannot be used.",
                 f"{type(error).__name__}: {error}.",

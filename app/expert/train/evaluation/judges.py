@@ -51,15 +51,8 @@ def lines(example: Example, answer: str) -> Marks:
     reference = example.question.answer
     words = tuple(dict.fromkeys(QUOTED.findall(example.question.prompt)))
     same = patterns.same_lines(answer.strip(), reference, words)
-    return {"equivalent": float(same), **exact(example, answer), "compiles": float(_is_re(answer))}
-
-
-def _is_re(text: str) -> bool:
-    try:
-        re.compile(text.strip())
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
+    compiles = patterns.compiles(answer.strip())
+    return {"equivalent": float(same), **exact(example, answer), "compiles": float(compiles)}
 
 
 def value(example: Example, answer: str) -> Marks:
@@ -149,13 +142,16 @@ def prose(example: Example, answer: str) -> Marks:
 
 def subject(example: Example, answer: str) -> Marks:
     """Compare the subjects of commits."""
-    kind, _, _ = example.question.answer.partition(":")
-    found, _, _ = answer.partition(":")
     return {
         **prose(example, answer),
-        "type": float(found.split("(")[0] == kind.split("(")[0]),
+        "type": float(_type(answer) == _type(example.question.answer)),
         "conventional": float(CONVENTIONAL.fullmatch(answer) is not None),
     }
+
+
+def _type(subject: str) -> str:
+    """Return what stands before scope, `!` and colon."""
+    return re.split(r"[(!:]", subject, maxsplit=1)[0]
 
 
 def no_whole(_: list[Example], __: list[str]) -> dict[str, text.Share]:

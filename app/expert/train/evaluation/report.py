@@ -180,7 +180,7 @@ def load_scores(path: Path) -> tuple[list[Score], dict[str, Any]]:
         scores = [_score(row) for row in facts.pop("scores")]
     except OSError as error:
         raise NotFoundError(f"There are no figures {path}.", f"{error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VerificationError(f"The figures {path} cannot be read.", f"{error!r}.") from error
     return scores, facts
 

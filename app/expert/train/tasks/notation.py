@@ -204,7 +204,7 @@ def _term(tokens: Tokens) -> Node:
             arguments.append(_term(tokens))
     tokens.take(")")
     build = TERMS.get(name)
-    if build is None or not arguments:
+    if build is None or not arguments or len(numbers) < NUMBERS.get(name, 0):
         raise NotationError(f"unknown term {name!r}")
     return build(arguments, numbers)
 
@@ -230,6 +230,8 @@ def _either(arguments: list[Node], numbers: list[str]) -> Node:
     return Or(tuple(parts))
 
 
+NUMBERS = {"repeat": 1, "repeatatleast": 1, "repeatrange": 2}
+"""How many numbers a term needs."""
 TERMS: dict[str, Callable[[list[Node], list[str]], Node]] = {
     "concat": _concat,
     "or": _either,
