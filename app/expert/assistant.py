@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from expert.bounds import check_request
 from expert.choosing import choose_experts, with_profiles
 from expert.closing import Closing
 from expert.collecting import Asked, Collected, Deadline, Stopper, until
@@ -80,12 +81,17 @@ class Assistant(Closing):
 
         Raises:
             ExpertError: (when it is read) the model, an adapter or the request is at fault, the
-                answer breaks its contract, or memory is short.
+                answer breaks its contract, memory is short, or the assistant is closed.
         """
         stopper = Stopper()
-        return Asked(self._main_path(self._request(question, options), stopper), stopper)
+        return Asked(self._answering(self._request(question, options), stopper), stopper)
+
+    def _answering(self, request: Request, stopper: Stopper) -> Iterator[Event]:
+        with self.resident.in_use():
+            yield from self._main_path(request, stopper)
 
     def _main_path(self, request: Request, stopper: Stopper) -> Iterator[Event]:
+        check_request(request)
         deadline = Deadline(request.timeout)
         request, route, notices = self._routing.route(request)  # while the model still loads
         yield from notices
@@ -122,7 +128,7 @@ class Assistant(Closing):
                 raise
         answer = self._answer(plan, job, parts)
         yield from self._recorder.record(request, plan, answer)
-        if answer.finish == "cancelled" and not stopper.stopped:
+        if answer.finish == "cancelled" and stopper.interrupted:
             raise KeyboardInterrupt  # which `until` held back until the answer was whole
 
     def preview(
@@ -133,12 +139,15 @@ class Assistant(Closing):
         Raises:
             ExpertError: as for `ask`.
         """
-        request, route, _ = self._routing.route(self._request(question, options))
-        plan = make_plan(request, self.resident.model, self.config, route)
-        asked = with_profiles(request, plan.experts)
-        form = choose_form(request, plan.experts)
-        rendered = render(asked, self.resident, form.tables if form else None)
-        self._job(plan, asked, rendered, form)
+        request = self._request(question, options)
+        check_request(request)
+        with self.resident.in_use():
+            request, route, _ = self._routing.route(request)
+            plan = make_plan(request, self.resident.model, self.config, route)
+            asked = with_profiles(request, plan.experts)
+            form = choose_form(request, plan.experts)
+            rendered = render(asked, self.resident, form.tables if form else None)
+            self._job(plan, asked, rendered, form)
         return plan, rendered
 
     def attach_experts(self, *experts: Expert) -> None:
@@ -154,7 +163,7 @@ class Assistant(Closing):
         self.experts = None
 
     def close(self) -> None:
-        """Free the contexts and the weights."""
+        """Free the contexts and the weights; answers under way end with what there is of them."""
         self.resident.close()
 
     # The steps ------------------------------------------------------------------------------------
@@ -225,7 +234,7 @@ class Assistant(Closing):
         stream = engine.submit(job)
         stopper.attach(stream)
         try:
-            for output in until(stream, deadline):
+            for output in until(stream, deadline, stopper):
                 yield from parts.push(output)
         except BaseException:
             stream.cancel()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from expert.engine.generation import Finished, Output
 from expert.engine.stream import Stream
+from expert.errors import UsageError
 from expert.reasoning import ReasoningSplitter
 from expert.types import Answer, Delta, Done, Event, TokenLogprob
 
@@ -27,6 +28,8 @@ class Stopper:
 
     def __init__(self) -> None:
         self.stopped = False
+        self.interrupted = False
+        """Whether Ctrl-C ended it."""
         self._stream: Stream | None = None
 
     def attach(self, stream: Stream) -> None:
@@ -79,10 +82,20 @@ class Asked:
 
     @property
     def answer(self) -> Answer:
-        """The finished answer; waits for it."""
+        """The finished answer; waits for it.
+
+        Raises:
+            UsageError: it ended before, by an error or by `close`, and there is none.
+            ExpertError: whatever keeps it from being whole.
+        """
         for _ in self:
             pass
-        assert self._answer
+        if self._answer is None:
+            raise UsageError(
+                "There is no answer.",
+                "It was closed, or failed, before it was whole.",
+                "Ask again.",
+            )
         return self._answer
 
     @property
@@ -125,11 +138,11 @@ class Collected:
             yield delta
 
 
-def until(stream: Stream, deadline: Deadline) -> Iterator[Output]:
+def until(stream: Stream, deadline: Deadline, stopper: Stopper) -> Iterator[Output]:
     """Yield the stream's outputs; at the deadline, and at Ctrl-C, ask it to end.
 
-    After Ctrl-C what was made until then still comes, and the end is marked as cancelled; a second
-    one is not held back.
+    After Ctrl-C what was made until then still comes, the end is marked as cancelled, and *stopper*
+    knows why; a second one is not held back.
     """
     while True:
         try:
@@ -137,8 +150,9 @@ def until(stream: Stream, deadline: Deadline) -> Iterator[Output]:
         except queue.Empty:
             stream.cancel("timeout")
         except KeyboardInterrupt:
-            if stream.cut == "cancelled":
+            if stopper.interrupted:
                 raise
+            stopper.interrupted = True
             stream.cancel()
         else:
             yield output

@@ -3,6 +3,7 @@
 Environment variables are `EXPERT_` and the setting's name in capitals.
 """
 
+import json
 import math
 import os
 import re
@@ -34,13 +35,13 @@ class Config:
     """Longest answer, in tokens."""
     threads: Annotated[int, msgspec.Meta(ge=1, le=512)] | None = None
     """None: one a physical core."""
-    gpu_layers: int | None = None
+    gpu_layers: Annotated[int, msgspec.Meta(ge=-1, lt=1 << 31)] | None = None
     """None: all that the build and the machine allow."""
     kv_type: KVType = "f16"
     """KV cache: f32, f16, q8_0 or q4_0."""
     flash_attention: FlashAttention = "auto"
     """auto, on or off; off answers sooner after long histories on a CPU, but reads them slower."""
-    memory: float | None = None
+    memory: Annotated[float, msgspec.Meta(ge=0, le=1e12)] | None = None
     """Most memory to take, in MB; None: what is free."""
     history: bool = True
     """Keep questions and answers, for `expert log` and `--continue`."""
@@ -90,10 +91,10 @@ def load_config(overrides: Mapping[str, Any] | None = None) -> Config:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"The settings file {file} cannot be read.", str(error), "Mend it, or move it away."
         ) from error
@@ -140,12 +141,19 @@ def save_setting(name: str, value: str) -> Path:
     """Write one setting to `config.toml`, keep everything else in it, and return the file.
 
     Raises:
-        UsageError: there is no such setting, or the value is of the wrong kind.
+        UsageError: there is no such setting, the value is of the wrong kind, or nothing that the
+            file can hold.
         ResourceError: the file cannot be written.
     """
     file = user_paths().config_file
     _check({name: value}, "what was asked for")
     typed = getattr(msgspec.convert({name: value}, Config, strict=False), name)
+    if typed is None or not _is_storable(typed):
+        raise UsageError(
+            f"The setting {name} cannot be {value!a}.",
+            "A settings file holds numbers and text in UTF-8.",
+            "Give another value; `expert config unset` brings the default back.",
+        )
     _rewrite(file, name, f"{name} = {_toml(typed)}\n", _read(file) | {name: typed})
     return file
 
@@ -168,13 +176,20 @@ def remove_setting(name: str) -> Path:
 
 def _rewrite(file: Path, name: str, line: str, values: Mapping[str, Any]) -> None:
     """Replace the line of a setting, or add it; comments and the other lines stay."""
-    old = file.read_text(encoding="utf-8") if file.exists() else ""
+    file = file.resolve()  # a link stays one
+    old = file.read_text(encoding="utf-8-sig") if file.exists() else ""
     if old and not old.endswith("\n"):
         old += "\n"
     text, found = re.subn(rf"(?m)^[ \t]*{name}[ \t]*=.*\n", lambda _: line, old, count=1)
     text = text if found else text + line
     if _parsed(text) != values:  # written in a way that a line does not show
         text = "".join(f"{key} = {_toml(item)}\n" for key, item in values.items())
+    if _parsed(text) != values:
+        raise UsageError(
+            f"The setting {name} cannot be changed.",
+            f"{file} holds more than settings, which would be lost.",
+            "Change the file in an editor, or move it away.",
+        )
     make_private(file.parent)
     draft = file.with_suffix(f".{os.getpid()}")
     try:
@@ -192,10 +207,21 @@ def _rewrite(file: Path, name: str, line: str, values: Mapping[str, Any]) -> Non
 def _parsed(text: str) -> dict[str, Any] | None:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return None
 
 
-def _toml(value: str | int | bool) -> str:
-    """Return a TOML value; JSON's strings, numbers and booleans are TOML's."""
-    return msgspec.json.encode(value).decode()
+def _is_storable(value: object) -> bool:
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _toml(value: object) -> str:
+    """Return a TOML value; JSON's strings, numbers and booleans are TOML's, but for one character.
+
+    What else TOML has comes out as something that reads differently, or not at all.
+    """
+    return json.dumps(value, default=str, ensure_ascii=False).replace("\x7f", "\\u007f")

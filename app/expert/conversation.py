@@ -18,7 +18,7 @@ import msgspec
 
 from expert.assistant import Assistant
 from expert.collecting import Asked
-from expert.errors import ExpertError, NotFoundError, ResourceError, VerificationError
+from expert.errors import ExpertError, NotFoundError, ResourceError, UsageError, VerificationError
 from expert.types import Done, Message
 
 
@@ -50,8 +50,10 @@ class Conversation:
 
         Raises:
             ResourceError: a file cannot be written.
-            UsageError: nothing was asked yet.
+            UsageError: nothing was asked yet, or *path* names no file.
         """
+        if not path.name:
+            raise UsageError(f"{path} is a folder.", "", "Add the name of a file.")
         # Plain json, because an answer may hold bytes that are no characters (ADR 4).
         text = json.dumps([asdict(message) for message in self.messages], indent=2)
         self._assistant.resident.save_state(path.with_suffix(".kv"))
@@ -80,7 +82,7 @@ class Conversation:
             raise NotFoundError(
                 f"The conversation {path} cannot be read.", error.strerror or "", "Check the path."
             ) from error
-        except (ValueError, msgspec.MsgspecError) as error:
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
             raise VerificationError(
                 f"The file {path} holds no conversation.", str(error), "Choose another file."
             ) from error

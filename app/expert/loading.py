@@ -8,7 +8,7 @@ from expert.closing import Closing
 from expert.config import Config
 from expert.engine.model import Model
 from expert.engine.options import LoadOptions
-from expert.errors import TimeLimitError
+from expert.errors import TimeLimitError, UsageError
 from expert.models import find_model
 
 
@@ -53,18 +53,21 @@ class Loading(Closing):
 
         Raises:
             ExpertError: whatever kept it from loading.
+            UsageError: it was closed.
         """
         self._thread.join()
         if self._failure:
             raise self._failure
-        assert self._model
+        if self._model is None:
+            raise UsageError("The model is closed.", "", "Load it again.")
         return self._model
 
     def close(self) -> None:
         """Free the weights, once they are there."""
         self._thread.join()
-        if self._model:
-            self._model.close()
+        model, self._model = self._model, None
+        if model:
+            model.close()
 
 
 def begin_loading(config: Config) -> Loading:

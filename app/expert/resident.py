@@ -38,9 +38,34 @@ class Resident:
         self._engine: Engine | None = None
         self._placed = False
         self._table: LateTable | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # an answer that nobody reads may end inside it
         self._users: dict[Engine, int] = {}
+        self._requests = 0
+        self._closed = False
         self._template_kind = _import_template()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the weights during the block, even if all else is closed meanwhile.
+
+        Raises:
+            UsageError: it is closed already.
+        """
+        with self._lock:
+            self._check_open()
+            self._requests += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._requests -= 1
+                last = self._closed and not self._requests
+            if last:
+                self._loading.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("The assistant is closed.", "", "Open a new one.")
 
     def wait(self, seconds: float | None) -> None:
         """Wait until the model is loaded, at most so long.
@@ -140,9 +165,11 @@ class Resident:
 
         Raises:
             ResourceError: the context does not fit into memory.
+            UsageError: all was closed.
         """
         limit = self.limit
         with self._lock:
+            self._check_open()
             engine = self._engine
             if engine is None or not _suits(engine, min(tokens, limit), beams):
                 self._retire(engine)
@@ -204,17 +231,20 @@ class Resident:
             engine.call(lambda: load_state(engine.context, slot, path, files))
 
     def close(self) -> None:
-        """Free the contexts and the weights."""
+        """Free the contexts, and the weights as soon as no request uses them any more."""
         self._loading.wait(None)
         if self._table:
             self._table.wait()
         with self._lock:
+            self._closed = True
             engines = set(self._users) | ({self._engine} if self._engine else set())
             for engine in engines:
                 engine.close()
             self._users.clear()
             self._engine = None
-        self._loading.close()
+            unused = not self._requests
+        if unused:
+            self._loading.close()
 
 
 def _suits(engine: Engine, tokens: int, beams: int) -> bool:

@@ -63,7 +63,7 @@ def test_rooms_share_the_database(tmp_path: Path) -> None:
 def test_a_failed_migration_leaves_no_trace(tmp_path: Path) -> None:
     """Its first statements are undone with the one that failed."""
     opened(tmp_path)
-    with pytest.raises(sqlite3.OperationalError, match="already exists"):
+    with pytest.raises(VerificationError, match="already exists"):
         opened(tmp_path, Schema("room", (FIRST, BROKEN)))
     tables = opened(tmp_path).execute("SELECT name FROM sqlite_schema WHERE name = 'other'")
     assert tables.fetchone() is None

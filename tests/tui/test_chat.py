@@ -7,6 +7,7 @@ from textual.widgets import Collapsible
 
 from expert.errors import UsageError
 from expert.tui.app import ExpertApp
+from expert.tui.asking import How
 from expert.tui.widgets.prompt import Prompt
 from expert.tui.widgets.welcome import EXAMPLES
 from expert.types import Delta
@@ -293,11 +294,12 @@ def test_no_base() -> None:
 
 
 def test_who_answers_and_how_is_given_at_the_start() -> None:
-    """A system prompt and experts of the command line count for every question."""
+    """A system prompt, experts and a limit of the command line count for every question."""
     backend = FakeBackend()
 
     async def run() -> None:
-        app = ExpertApp(backend.backend, experts=backend.choose(["expert/sql"]), system="Be brief.")
+        how = How(backend.choose(["expert/sql"]), "Be brief.", max_tokens=7)
+        app = ExpertApp(backend.backend, how=how)
         async with app.run_test() as pilot:
             await pilot.pause()
             await ask(app, pilot, "q")
@@ -310,6 +312,7 @@ def test_who_answers_and_how_is_given_at_the_start() -> None:
         ("user", "q"),
     ]
     assert [choice.name for choice in request.experts or ()] == ["sql"]
+    assert request.max_tokens == 7
 
 
 def test_a_long_title_gives_way() -> None:

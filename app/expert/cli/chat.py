@@ -58,12 +58,13 @@ def run(arguments: list[str]) -> int:
 def _on_screen(args: argparse.Namespace) -> int:
     """Run the screens; what stands on the command line is where they begin."""
     from expert.tui.app import ExpertApp
+    from expert.tui.asking import How
     from expert.tui.local import local_backend
 
     config = options.config(args)
     with local_backend(config) as backend:
-        experts = options.answering_experts(args)
-        ExpertApp(backend, config.theme, experts, args.system).run()
+        how = How(options.answering_experts(args), args.system, args.max_tokens)
+        ExpertApp(backend, config.theme, how).run()
     return 0
 
 

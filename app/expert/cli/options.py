@@ -155,27 +155,16 @@ def confirmed(question: str) -> bool:
         ) from None
 
 
-_RANGES = {
-    "temperature": (0.0, 100.0),
-    "top_p": (0.0, 1.0),
-    "min_p": (0.0, 1.0),
-    "repeat_penalty": (0.01, 100.0),
-    "top_k": (0, 1 << 30),
-    "seed": (0, (1 << 32) - 1),
-    "timeout": (0.0, 1e9),
-    "logprobs": (0, 1000),
-}
-
-
 def require_ranges(args: argparse.Namespace) -> None:
     """Refuse numbers that mean nothing to a sampler or a clock.
 
     Raises:
         UsageError: one is out of its range; *why* says which range that is.
     """
+    from expert.bounds import BOUNDS
     from expert.errors import UsageError
 
-    for name, (low, high) in _RANGES.items():
+    for name, (low, high) in BOUNDS.items():
         value = getattr(args, name, None)
         if value is not None and not low <= value <= high:
             raise UsageError(

@@ -51,6 +51,7 @@ class Engine(Closing):
         self._queue: queue.SimpleQueue[tuple[Job, Stream] | _Call | None] = queue.SimpleQueue()
         self._backlog: list[tuple[Job, Stream]] = []
         self._closing = False
+        self._gate = threading.Lock()
         self._idle = False
         self._thread = threading.Thread(target=self._run, name="expert-engine", daemon=True)
         self._thread.start()
@@ -84,9 +85,7 @@ class Engine(Closing):
             for run in activation_runs(prompt, job.experts):
                 self.fusion.wait(run.adapters)
         stream = Stream(self.interrupt)
-        self._queue.put((job, stream))
-        if self._idle:
-            self.interrupt()  # idle work gives way at once
+        self._put((job, stream))
         return stream
 
     def generate(self, job: Job) -> Iterator[Output]:
@@ -105,12 +104,17 @@ class Engine(Closing):
             UsageError: the engine is closed.
             Exception: whatever *function* raises.
         """
-        self._check_open()
         result: Future[T] = Future()
-        self._queue.put(_Call(function, result))
-        if self._idle:
-            self.interrupt()
+        self._put(_Call(function, result))
         return result.result()
+
+    def _put(self, item: "tuple[Job, Stream] | _Call") -> None:
+        """Queue something, which the thread will answer even if it is told to end right after."""
+        with self._gate:
+            self._check_open()
+            self._queue.put(item)
+        if self._idle:
+            self.interrupt()  # idle work gives way at once
 
     def interrupt(self) -> None:
         """Stop the running step; the jobs that are not cancelled do it again."""
@@ -118,11 +122,12 @@ class Engine(Closing):
 
     def close(self) -> None:
         """End every job and free the adapters and the context."""
-        if self._closing:
-            return
-        self._closing = True
+        with self._gate:
+            if self._closing:
+                return
+            self._closing = True
+            self._queue.put(None)
         self.interrupt()
-        self._queue.put(None)
         self._thread.join()
         self.fusion.close()
         self.context.close()
@@ -145,7 +150,8 @@ class Engine(Closing):
             self.scheduler.cut_all()
             self._refuse_waiting(UsageError("The engine was closed.", "", "Ask again."))
         except Exception as error:  # a caller must never wait for a thread that died
-            self._closing = True
+            with self._gate:
+                self._closing = True
             self.scheduler.fail_all(error)
             self._refuse_waiting(error)
             raise

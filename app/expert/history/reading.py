@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from expert.errors import VerificationError
 from expert.history.query import match_expression
 from expert.history.records import END, FOUND, Conversation, Hit, Recorded, Turn
 from expert.screen import printable
@@ -52,10 +53,26 @@ def all_turns(connection: sqlite3.Connection, number: int) -> list[Recorded]:
 def _recorded(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[Recorded]:
     return [
         Recorded(
-            row["id"], row["conversation"], row["parent"], row["created"], _turn(connection, row)
+            row["id"], row["conversation"], row["parent"], row["created"], _checked(connection, row)
         )
         for row in rows
     ]
+
+
+def _checked(connection: sqlite3.Connection, row: sqlite3.Row) -> Turn:
+    """Return a turn.
+
+    Raises:
+        VerificationError: what is stored of it is not what was.
+    """
+    try:
+        return _turn(connection, row)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise VerificationError(
+            f"Turn {row['id']} of the history is damaged.",
+            f"{str(error)[:100]!a}.",
+            f"Remove its conversation: expert log rm {row['conversation']}",
+        ) from error
 
 
 def _turn(connection: sqlite3.Connection, row: sqlite3.Row) -> Turn:

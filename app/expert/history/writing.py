@@ -18,7 +18,7 @@ def record(connection: sqlite3.Connection, turn: Turn, now: str) -> Place:
     if conversation is None:
         conversation = _begin(connection, turn.prompt, now)
     else:
-        parent = turn.parent or _last(connection, conversation)
+        parent = _last(connection, conversation, turn.parent)
     row = {
         "conversation": conversation,
         "parent": parent,
@@ -72,10 +72,11 @@ def _begin(connection: sqlite3.Connection, prompt: str, now: str) -> int:
     return made
 
 
-def _last(connection: sqlite3.Connection, conversation: int) -> int | None:
-    query = "SELECT max(id) FROM turn WHERE conversation = ?"
-    found: int | None = connection.execute(query, (conversation,)).fetchone()[0]
-    return found
+def _last(connection: sqlite3.Connection, conversation: int, wanted: int | None) -> int | None:
+    """Return the turn *wanted* if it is one of this conversation, else the latest one of it."""
+    query = "SELECT id FROM turn WHERE conversation = ? ORDER BY id = ? DESC, id DESC LIMIT 1"
+    found = connection.execute(query, (conversation, wanted)).fetchone()
+    return found[0] if found else None
 
 
 def _bytes(text: str) -> bytes | None:

@@ -1,6 +1,6 @@
 """Lock files: exactly which packages are active, to have the same ones elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import msgspec
@@ -12,7 +12,7 @@ from expert.market.install import Confirm, Done, carry_out
 from expert.market.market import Market
 from expert.market.plan import Options, Plan
 from expert.market.records import Edge, Member
-from expert.market.resolver import excludes
+from expert.market.resolver import Candidate, excludes
 from expert.market.sources.registry import refresh
 from expert.market.standing import check_standing, new_keys
 from expert.market.universe import Available, Universe
@@ -69,7 +69,8 @@ def install_lock(
     """Make exactly what a lock file lists active, and nothing else.
 
     Raises:
-        VerificationError: it is not a lock file, or a package is not signed as it must be.
+        VerificationError: it is not a lock file, does not agree with the packages it lists, or one
+            is not signed as it must be.
         NotFoundError: a package is in no source.
         ExpertError: it lists experts that exclude each other.
     """
@@ -79,6 +80,7 @@ def install_lock(
     def plan(catalogue: Catalogue) -> Plan:
         universe = Universe.open(catalogue)
         locked = {expert.id: _find(universe, expert) for expert in lock.experts}
+        _refuse_nonsense(lock, {one: found.candidate for one, found in locked.items()})
         _refuse_conflicts(list(locked.values()))
         active = {package.id: package for package in universe.installed}
         additions = tuple(one for one in locked.values() if one.candidate.id not in active)
@@ -111,12 +113,14 @@ def _read(data: bytes) -> LockFile:
         if not {target for expert in lock.experts for target in expert.needs.values()} <= set(ids):
             raise ValueError("a requirement is answered by a package that is not listed")
     except (ValueError, RecursionError) as error:
-        raise VerificationError(
-            "This is not a lock file.",
-            f"{str(error)[:200]!a}.",
-            "Write one with `expert list --lock`.",
-        ) from None
+        raise _no_lock_file(str(error)) from None
     return lock
+
+
+def _no_lock_file(why: str) -> VerificationError:
+    return VerificationError(
+        "This is not a lock file.", f"{why[:200]!a}.", "Write one with `expert list --lock`."
+    )
 
 
 def _find(universe: Universe, expert: Locked) -> Available:
@@ -129,6 +133,22 @@ def _find(universe: Universe, expert: Locked) -> Available:
             "Add the source that has it, or refresh the sources.",
         )
     return found
+
+
+def _refuse_nonsense(lock: LockFile, found: Mapping[str, Candidate]) -> None:
+    """Refuse a lock file that does not say of its packages what they say themselves."""
+    for expert in lock.experts:
+        requires = dict(found[expert.id].requires)
+        answers = {name: found[target] for name, target in expert.needs.items()}
+        if requires.keys() != answers.keys() or not all(
+            one.name == name and one.version in requires[name] for name, one in answers.items()
+        ):
+            raise _no_lock_file(f"{found[expert.id]} requires something else than it says")
+        if str(found[expert.id].version) != expert.version:
+            raise _no_lock_file(f"{found[expert.id]} is not of the version that it says")
+    selected = [expert.name for expert in lock.experts if expert.selected]
+    if sorted(selected) != sorted({expert.name for expert in lock.experts}):
+        raise _no_lock_file("a name means no version, or two")
 
 
 def _refuse_conflicts(locked: list[Available]) -> None:

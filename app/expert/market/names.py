@@ -65,7 +65,8 @@ def package_path(text: str) -> Path | None:
 def pick(packages: list[Installed], text: str) -> Installed:
     """Return the installed package that *text* means.
 
-    A version or range picks the highest installed one in it, otherwise it is the selected one.
+    A version or range picks the highest installed one in it, otherwise it is the selected one. Of
+    two that differ in their build alone, it is the one that is named exactly.
 
     Raises:
         UsageError: it is not the name of an expert.
@@ -87,7 +88,8 @@ def pick(packages: list[Installed], text: str) -> Installed:
             suggestion(text, names),
             "See `expert list`, or `expert search` for more.",
         )
-    return max(found, key=lambda package: package.parsed_version)
+    exact = text.partition("@")[2]
+    return max(found, key=lambda one: (one.parsed_version, one.version == exact, one.selected))
 
 
 def _is_meant(package: Installed, named: Named) -> bool:

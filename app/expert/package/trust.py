@@ -87,28 +87,26 @@ def judge(
         return Verdict(Standing.UNSIGNED)
     own = [entry for entry in known if entry.publisher == publisher]
     pinned = next((entry.key for entry in own if entry.state == "active"), None)
-    said = [statement for statement in statements if statement.publisher == publisher]
+    said = list(statements)
     # A revoked key is revoked for every publisher: someone else has it.
-    for entry in known:
-        if entry.key == signer and entry.state == "revoked":
-            return Verdict(Standing.REVOKED, pinned, reason=entry.reason)
-    for statement in said:
-        if statement.kind == "revocation" and statement.key == signer.line:
-            return Verdict(Standing.REVOKED, pinned, reason=statement.reason)
+    revoked = {one.key: one.reason for one in said if one.kind == "revocation"}
+    revoked |= {entry.key.line: entry.reason for entry in known if entry.state == "revoked"}
+    if signer.line in revoked:
+        return Verdict(Standing.REVOKED, pinned, reason=revoked[signer.line])
     if pinned is None:
         return Verdict(Standing.CHANGED if own else Standing.NEW)
     if pinned == signer:
         return Verdict(Standing.TRUSTED, pinned)
-    path = _rotations(pinned.line, signer.line, said)
+    handed = [one for one in said if one.publisher == publisher and one.key not in revoked]
+    path = _rotations(pinned.line, signer.line, handed)
     return Verdict(Standing.ROTATED if path else Standing.CHANGED, pinned, path)
 
 
 def _rotations(start: str, goal: str, said: Sequence[Statement]) -> tuple[Statement, ...]:
     """Return the rotations that lead from one key to another, none if there is no way."""
-    revoked = {statement.key for statement in said if statement.kind == "revocation"}
     onward: dict[str, list[Statement]] = {}
     for statement in said:
-        if statement.kind == "rotation" and statement.key not in revoked:
+        if statement.kind == "rotation":
             onward.setdefault(statement.key, []).append(statement)
     reached: dict[str, tuple[Statement, ...]] = {start: ()}
     queue = [start]

@@ -23,7 +23,10 @@ _RESOURCE = (
     *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM),
     *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN),
 )
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_NO_CODE = 0
+"""Of text that is not UTF-8."""
+# No statement of ours is wrong in itself: one that fails does not find the tables it was made for.
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, _NO_CODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,8 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         try:
             yield connection
         finally:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # an error of the disk has ended it already
+                connection.execute("ROLLBACK")
 
 
 def _file(connection: sqlite3.Connection) -> Path:
@@ -170,16 +174,16 @@ def translated(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into Expert's."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter: a damaged message
         # The low byte is the kind of error; the rest only tells variants apart.
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = getattr(error, "sqlite_errorcode", _NO_CODE) & 0xFF
         if code in _RESOURCE:
             raise ResourceError(
                 f"The database {path} cannot be used.",
                 f"{error}.",
                 "Make its folder writable, free some disk space, or wait for others to end.",
             ) from error
-        if code in _DAMAGE:
+        if code in _DAMAGE and not isinstance(error, sqlite3.ProgrammingError):
             raise VerificationError(
                 f"The database {path} is damaged.", f"{error}.", "Run `expert doctor --repair`."
             ) from error

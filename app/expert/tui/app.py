@@ -8,6 +8,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from expert.tui.asking import How
 from expert.tui.backend import Backend
 from expert.tui.commands import COMMANDS
 from expert.tui.screens.chat import ChatScreen
@@ -19,7 +20,6 @@ from expert.tui.screens.settings import SettingsScreen
 from expert.tui.widgets.prompt import Prompt
 from expert.tui.widgets.sidebar import Sidebar
 from expert.tui.widgets.turn import Turn
-from expert.types import ExpertChoice
 
 Leavable: TypeAlias = HelpScreen | RouteScreen | ExpertsScreen | SettingsScreen | ModelsScreen
 
@@ -28,7 +28,11 @@ class ExpertApp(App[None]):
     """The chat in a terminal, over a backend that it does not close."""
 
     TITLE = "Expert"
-    CSS = ".heading { height: 1; padding: 0 1; background: $panel; }"
+    CSS = """
+    .heading { height: 1; padding: 0 1; background: $panel; }
+    /* Textual cannot wrap text into no cells at all, as in a terminal of a few columns. */
+    OptionList, TextArea { min-width: 12; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", id="app.quit", priority=True),
         Binding(
@@ -45,12 +49,11 @@ class ExpertApp(App[None]):
         self,
         backend: Backend,
         theme: str = "textual-dark",
-        experts: tuple[ExpertChoice, ...] | None = None,
-        system: str | None = None,
+        how: How | None = None,
     ) -> None:
         super().__init__()
         self.backend = backend
-        self.chat = ChatScreen(backend, experts, system)
+        self.chat = ChatScreen(backend, how or How())
         self._wanted_theme = theme
         self._asked_to_quit = False
 

@@ -15,6 +15,8 @@ class How:
     experts: tuple[ExpertChoice, ...] | None = None
     """Who is to answer; None: whoever fits the question best."""
     system: str | None = None
+    max_tokens: int | None = None
+    """None: as the experts or the settings say."""
     think: bool = False
     talk: int | None = None
     """Its number in the history; None: nothing is recorded yet."""
@@ -30,6 +32,7 @@ class How:
             [*before, *_said(turns), Message("user", question.text)],
             None if question.names_expert else self.experts,
             attachments=question.files,
+            max_tokens=self.max_tokens,
             think=self.think,
             truncate=True,
             conversation=self.talk,

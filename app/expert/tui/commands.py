@@ -68,7 +68,8 @@ def place(word: str, names: Sequence[str]) -> int | None:
     A name may stand without its publisher.
     """
     if word.isdecimal():
-        return int(word) - 1 if 0 < int(word) <= len(names) else None
+        numbers = [str(at) for at in range(1, len(names) + 1)]
+        return numbers.index(word) if word in numbers else None
     found = [at for at, name in enumerate(names) if word in (name, name.rpartition("/")[2])]
     return found[0] if found else None
 

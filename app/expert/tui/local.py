@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from expert.assistant import Assistant
 from expert.collecting import Asked
@@ -47,6 +48,7 @@ class LocalAnswers:
 
     def __init__(self, assistant: Assistant) -> None:
         self._assistant = assistant
+        self._given = _differences(assistant.config, load_config())
 
     @property
     def path(self) -> Path:
@@ -80,10 +82,14 @@ class LocalAnswers:
         ]
 
     def use_model(self, name: str) -> None:
-        """Answer with another base from now on, also when the program starts again."""
+        """Answer with another base from now on, also when the program starts again.
+
+        What the command line asked for still counts.
+        """
         model = find_model(name)
         save_setting("model", name)
-        before, self._assistant = self._assistant, Assistant(model.path)
+        config = replace(load_config(), **self._given)
+        before, self._assistant = self._assistant, Assistant(model.path, config)
         before.close()
 
     def choose(self, names: Sequence[str]) -> tuple[ExpertChoice, ...]:
@@ -184,6 +190,12 @@ class LocalSettings:
             save_setting(name, value)
         elif name in saved_settings():
             remove_setting(name)
+
+
+def _differences(config: Config, other: Config) -> dict[str, Any]:
+    """Return the settings of *config* that *other* has not."""
+    values = {field.name: getattr(config, field.name) for field in fields(Config)}
+    return {name: value for name, value in values.items() if value != getattr(other, name)}
 
 
 def _talk(conversation: Conversation) -> TalkFacts:

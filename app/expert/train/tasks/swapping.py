@@ -15,7 +15,7 @@ _NAMES = re.compile(
     "object_name|party_size_description|playlist|poi|restaurant_name|served_dish|track"
 )
 """Slots whose values may be any words."""
-_SWAPPED, _MADE_UP, _LONGEST = 0.7, 0.4, 5
+_SWAPPED, _MADE_UP, _LONGEST = 0.7, 0.25, 5
 
 
 @dataclass(frozen=True)

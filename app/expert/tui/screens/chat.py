@@ -54,15 +54,10 @@ class ChatScreen(Screen[None]):
         Binding("alt+down", "walk(1)", "Later turn", show=False, id="chat.later"),
     ]
 
-    def __init__(
-        self,
-        backend: Backend,
-        experts: tuple[ExpertChoice, ...] | None = None,
-        system: str | None = None,
-    ) -> None:
+    def __init__(self, backend: Backend, how: How) -> None:
         super().__init__()
         self.backend = backend
-        self.how = How(experts, system)
+        self.how = how
         self.status = StatusLine()
         self.sidebar = Sidebar(backend.past)
         self.suggestions = Suggestions(Known(self.installed, self._models, Path()))
@@ -150,10 +145,11 @@ class ChatScreen(Screen[None]):
         request = how.request(mentioned, self.turns)
         turn = Turn(question)
         turn.message = with_attachments(request.messages, request.attachments)[-1].content
+        answering = self.backend.answers.ask(request)
         await self.query_one(Turns).add(turn)
         turn.tell("…")
-        self.answering = self.backend.answers.ask(request)
-        self._answer(turn, self.answering)
+        self.answering = answering
+        self._answer(turn, answering)
 
     @work(group="answer")
     async def _answer(self, turn: Turn, answering: Answering) -> None:
@@ -269,6 +265,7 @@ class ChatScreen(Screen[None]):
             self.notify("Wait for the answer, or press Esc to stop it.")
             return
         with told(self):
+            read_mentions(turn.question, self.installed(), Path())  # else the turn would be lost
             await self._branch_before(turn)
             await self.ask(turn.question, experts)
 
@@ -319,8 +316,10 @@ class ChatScreen(Screen[None]):
     # Conversations
 
     async def action_new(self) -> None:
-        """Begin a new conversation."""
+        """Begin a new conversation; the answer under way ends in its own one."""
         self.action_stop()
+        self.workers.cancel_group(self, "answer")
+        self.answering = None
         self.how.talk = None
         await self.query_one(Turns).clear()
         self.status.title, self.status.answer = "New conversation", None

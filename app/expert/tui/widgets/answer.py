@@ -105,6 +105,11 @@ class AnswerView(Vertical):
             if self._text:
                 await self.mount(_markdown(screen_text(self.text)))
 
+    def on_unmount(self) -> None:
+        """Show nothing more."""
+        if self._pump:
+            self._pump.cancel()
+
     async def _show_as_it_comes(self) -> None:
         while not self._ended:
             await self._wake.wait()

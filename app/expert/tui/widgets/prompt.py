@@ -2,11 +2,13 @@
 
 from typing import ClassVar
 
+from rich.text import Text
 from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
+from expert.screen import symbols
 from expert.tui.widgets.suggestions import Suggestions
 
 NEWLINE_KEYS = frozenset({"shift+enter", "alt+enter", "ctrl+j"})
@@ -89,6 +91,10 @@ class Prompt(TextArea):
     def _stop(self, event: events.Key) -> None:
         event.stop()
         event.prevent_default()
+
+    def get_line(self, line_index: int) -> Text:
+        """Return a line as it is shown: what was pasted does not act on the terminal."""
+        return Text(symbols(self.document.get_line(line_index)), end="", no_wrap=True)
 
     def action_send(self) -> None:
         """Send what is written, if anything is."""

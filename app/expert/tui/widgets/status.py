@@ -1,5 +1,6 @@
 """The line above everything: which base, which expert, how full the context is, how quick."""
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
@@ -10,7 +11,7 @@ from expert.tui.words import tokens
 from expert.types import Answer
 
 SHORTEST = 12
-"""Characters of a title that are shown in any case."""
+"""Cells of a title that are shown in any case."""
 
 
 class StatusLine(Static):
@@ -34,7 +35,6 @@ class StatusLine(Static):
             if self.answer.timings.decode_tokens_per_s:
                 parts.append(f"{self.answer.timings.decode_tokens_per_s:.0f} tok/s")
         facts = one_line(" · ".join(parts))
-        title, room = one_line(self.title), max(SHORTEST, self.size.width - len(facts) - 3)
-        if len(title) > room:
-            title = title[: room - 1] + "…"
-        return Content(f"{title} · {facts}")
+        title, room = Content(one_line(self.title)), self.size.width - cell_len(facts) - 3
+        title = title.truncate(max(SHORTEST, room), ellipsis=True)
+        return title + Content(f" · {facts}")
