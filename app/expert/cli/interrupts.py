@@ -25,7 +25,7 @@ def ending(asked: Asked) -> Iterator[None]:
 
     def end(number: int, frame: FrameType | None) -> None:
         if _is_calling_back(frame):
-            threading.Timer(_AGAIN, signal.raise_signal, (number,)).start()
+            threading.Timer(_AGAIN, _send, (number,)).start()
             return
         signal.signal(signal.SIGINT, usual)
         asked.stop()  # first: an exception is lost where Python happens to tidy up
@@ -37,6 +37,14 @@ def ending(asked: Asked) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def _send(number: int) -> None:
+    """Send a signal to the main thread, so that it wakes from whatever it waits for."""
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def _is_calling_back(frame: FrameType | None) -> bool:
