@@ -341,7 +341,8 @@ def test_stop_sequences_and_cancelling_still_work(engine: Engine, table: TokenTa
     checked = contract(unique_numbers(), table)
     held, end, _ = run(engine, Job(PROMPT, max_tokens=99, contract=checked, stop=("1,",)))
     assert "1," not in held
-    stream = engine.submit(Job(PROMPT, max_tokens=240, contract=contract("root ::= [ab]+", table)))
+    endless = contract("root ::= [ab]{900,}", table)
+    stream = engine.submit(Job(PROMPT, max_tokens=240, contract=endless))
     stream.next()
     stream.cancel()
     last = list(stream)[-1]
