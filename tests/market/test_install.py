@@ -172,7 +172,7 @@ def test_unknown_names_are_refused(shop: Shop) -> None:
         ("sql@9", NotFoundError),
         ("missing.expert", NotFoundError),
         ("SQL", UsageError),
-        ("sql@new", VerificationError),
+        ("sql@new", UsageError),
     ):
         with pytest.raises(error):
             shop.install(request)

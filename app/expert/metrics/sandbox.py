@@ -46,6 +46,8 @@ SECONDS = 2
 LIMITS = f"ulimit -t {SECONDS} -v 524288 -f 1024 -u 64"
 """Of processor time, memory (kB), what is written (kB), and processes."""
 NOBODY = 65534
+SCRATCH = "scratch"
+"""Beside the directory of a command: where tac and sort put what they cannot keep in memory."""
 FILES = {
     "a.txt": "one\ntwo\nthree\ntwo\n",
     "b.txt": "three\nfour\n",
@@ -157,12 +159,13 @@ def available() -> bool:
 def run(text: str, about: Command) -> Outcome:
     """Run a harmless command among some files, those that the command *about* names among them."""
     with tempfile.TemporaryDirectory(prefix="expert-shell.") as name, programs() as path:
-        folder = Path(name, "here")
+        whole, folder = Path(name), Path(name, "here")
         furnish(folder, about)
+        (whole / SCRATCH).mkdir()
         root = os.geteuid() == 0
         if root:
-            hand_over(Path(name))
-        process = confined(folder, lambda: _start(text, folder, path, as_nobody=root))
+            hand_over(whole)
+        process = confined(whole, lambda: _start(text, folder, path, as_nobody=root))
         try:
             output, _ = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -178,7 +181,10 @@ def _start(text: str, folder: Path, path: Path, *, as_nobody: bool) -> subproces
         [str(shutil.which("bash")), "--norc", "--noprofile", "-c", f"{LIMITS}\n{text}"],
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, start_new_session=True,
-        env={"PATH": str(path), "HOME": str(folder), "LC_ALL": "C", "TZ": "UTC"},
+        env={
+            "PATH": str(path), "HOME": str(folder), "TMPDIR": str(folder.parent / SCRATCH),
+            "LC_ALL": "C", "TZ": "UTC",
+        },
         user=NOBODY if as_nobody else None, group=NOBODY if as_nobody else None,
         extra_groups=[] if as_nobody else None,
     )  # fmt: skip
