@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,15 @@ def test_ctrl_c_at_any_phase(slow_model: Path, delay: float) -> None:
         assert b", in main\n" not in err
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Let Ctrl-C interrupt, which whoever started the tests in the background has had ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_an_interrupt_in_the_log_of_llama_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python drops what is raised in a callback of C, so the signal is sent once more after it."""
     library.load()
