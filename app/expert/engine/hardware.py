@@ -43,8 +43,8 @@ def threads_for(weights: int) -> int:
     """Return how many threads compute with a model of so many bytes.
 
     A small model's operations take microseconds, and threads wait for each other after every one.
-    Pocket writes 1,600 tokens/s on one thread and 1,100 to 2,400 on two; beside other work it
-    is 700 to 1,000 on one, and 50 to 800 on two (two cores).
+    Beside other work pocket writes 660 tokens/s on one thread and 16 to 54 on two; on a quiet
+    machine 1,600 and 1,300 (two cores, docs/adr/0005-threads.md).
     """
     return 1 if weights < _SMALL else cores()
 

@@ -33,7 +33,7 @@ _SETTINGS = {
     "max_tokens": "longest answer, in tokens",
     "context": "tokens of a context; empty: as many as needed",
     "kv_type": "precision of what is kept of a conversation",
-    "threads": "processor threads; empty: one a core",
+    "threads": "processor threads; empty: as many as suit the model",
     "history": "keep questions and answers",
 }
 _CHOICES = {
