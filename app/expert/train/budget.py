@@ -26,6 +26,11 @@ class Budget:
         return min(1.0, self.spent / self.total)
 
     @property
+    def turn(self) -> float:
+        """The share after which the rate falls."""
+        return max(0.0, 1.0 - self.decay / self.total)
+
+    @property
     def over(self) -> bool:
         """Whether nothing is left."""
         return self.spent >= self.total

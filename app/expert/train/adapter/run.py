@@ -32,7 +32,8 @@ VALIDATION = "validation"
 CLIP = 1.0
 """Largest norm of a step's gradient."""
 IDLE = 0.25
-"""Share of the time that passes without a lower validation loss before a run ends."""
+"""Share of the whole run, its rate falling, that passes without a lower validation loss before it
+ends."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,14 @@ class Run:
 
     @property
     def idle(self) -> bool:
-        """Whether the validation loss fell neither in the last few judgements nor in the last
-        quarter of the time: while the rate is high it goes up and down by itself.
+        """Whether the validation loss fell neither in the last few judgements nor in a quarter of
+        the run since the rate began to fall: while it is high the loss tells little.
         """
-        settings = self.recipe.training
-        waited = self.stale * settings.validate_seconds
-        return self.stale >= settings.patience and waited >= IDLE * self.seconds
+        settings, progress = self.recipe.training, self.budget.progress
+        if self.stale < settings.patience or not progress:
+            return False
+        waited = self.stale * settings.validate_seconds * progress / max(self.seconds, 1e-9)
+        return min(waited, progress - self.budget.turn) >= IDLE
 
     def copies(self) -> list[Tensor]:
         """Return the learnt weights as they are now."""
