@@ -39,6 +39,7 @@ from expert.train.checkpoint import NAME
 from expert.train.curve import draw, read_curves
 from expert.train.pretrain import TaskLosses
 from expert.train.start import LOG
+from support.songs import write_songs
 from support.tiny_training import tiny_options
 
 TOKENS = 500
@@ -307,6 +308,17 @@ def test_rows_depend_on_what_they_are_encoded_by(finished: Options, tmp_path: Pa
     assert len(names(replace(recipe, data=replace(recipe.data, limit=60)))) == 4
 
 
+def test_public_rows_of_another_folder_are_encoded_too(finished: Options, tmp_path: Path) -> None:
+    """A run's folder kept the rows of the first `--data`, and trained on those."""
+    base, recipe = open_base(finished.base, tmp_path), read_recipe(finished.recipe)
+    other = tmp_path / "other"
+    write_songs(other, 40)
+    first = load_dataset(recipe, base, TaskData(finished.data), tmp_path)
+    second = load_dataset(recipe, base, TaskData(other), tmp_path)
+    assert second.digest != first.digest and sum(second.rows.values()) < sum(first.rows.values())
+    assert load_dataset(recipe, base, TaskData(finished.data), tmp_path).digest == first.digest
+
+
 # ---------------------------------------------------------------------------------------------
 # The base, and the folder itself
 
@@ -345,12 +357,19 @@ def test_a_run_that_cannot_be_written_is_told(tmp_path: Path) -> None:
             make_folder(out)
 
 
-def test_every_error_here_says_what_to_do(kept: Options) -> None:
-    """The three parts of an error, for a checkpoint of a run with another seed."""
+OTHER_RUNS = ("seed", "rate", "tokens_a_batch", "batches_a_step", "warmup", "decay", "weight_decay")
+
+
+@pytest.mark.parametrize("setting", OTHER_RUNS)
+def test_a_recipe_that_learns_otherwise_does_not_go_on(kept: Options, setting: str) -> None:
+    """The checkpoint would overrule it unseen; the three parts of the error say what to do."""
     text = kept.recipe.read_text(encoding="utf-8")
     folder = kept.out.parent / "songs"
     shutil.copytree(kept.recipe.parent, folder)
-    (folder / "train.toml").write_text(text.replace("seed = 1", "seed = 2"), encoding="utf-8")
+    value = 0.125 if setting in ("rate", "warmup", "decay", "weight_decay") else 3
+    lines = [line for line in text.splitlines() if not line.startswith(f"{setting} =")]
+    lines.insert(lines.index("[training]") + 1, f"{setting} = {value}")
+    (folder / "train.toml").write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(ExpertError, match="another run") as caught:
         train_expert(replace(kept, recipe=folder / "train.toml"))
     assert caught.value.why and caught.value.fix

@@ -205,7 +205,11 @@ def _read(path: Path, part: str) -> Sequences:
 def identity_of(recipe: Recipe) -> str:
     """Return a hash of everything in a recipe that changes what is trained."""
     text = json.dumps(repr((recipe.name, recipe.data, recipe.tasks, recipe.adapter)))
-    settings = repr((recipe.training.seed, recipe.training.rate, recipe.training.tokens_a_batch))
+    how = recipe.training
+    settings = repr(
+        (how.seed, how.rate, how.tokens_a_batch, how.batches_a_step)
+        + (how.warmup, how.decay, how.weight_decay)
+    )
     if recipe.preferences is not None:
         settings += repr(recipe.preferences)
     return hashlib.sha256((text + settings).encode()).hexdigest()

@@ -75,8 +75,8 @@ class TaskData:
         return self._metrics.get(task) or OTHERWISE
 
     def fingerprint(self, task: str) -> str:
-        """Return a hash of rows that may change from run to run; public ones do not."""
-        return self._own[task].fingerprint if task in self._own else ""
+        """Return what tells a task's rows from others: their hash, or the folder of public ones."""
+        return self._own[task].fingerprint if task in self._own else str(self.folder.resolve())
 
     def file(self, name: str) -> Path:
         """Return a file that the recipe names: beside it, else below the data folder.
