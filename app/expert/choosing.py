@@ -4,15 +4,13 @@ What an installed expert brings along (system prompt, sampling, grammar) comes w
 profile. What the user asks for beats it, and it beats what the model file recommends.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expert.errors import UsageError
-from expert.models import find_expert, find_model
+from expert.models import find_expert, find_model, scale_of
 from expert.tables import is_about_tables, tables_first
 from expert.types import ExpertChoice, ExpertProfile, Message, Request
 
@@ -88,17 +86,7 @@ def _split(text: str) -> tuple[str | None, float]:
         name, number = text, "1"
     if not _NAME.fullmatch(name) or _is_rather_a_file(name):
         return None, 1.0
-    try:
-        scale = float(number)
-    except ValueError:
-        scale = math.nan
-    if not math.isfinite(scale):
-        raise UsageError(
-            f"The scale {number!r} of the expert {name} is not a number.",
-            "An expert is written NAME or NAME:SCALE.",
-            f"Write for example {name}:0.5.",
-        )
-    return name, scale
+    return name, scale_of(name, number, "NAME")
 
 
 def _is_rather_a_file(name: str) -> bool:

@@ -106,28 +106,15 @@ def _path(args: argparse.Namespace) -> int:
 
 def _edit(args: argparse.Namespace) -> int:
     """Open the file, and say afterwards if it cannot be used as it is."""
-    import shlex
-    import subprocess
-
     from expert.config import load_config
-    from expert.errors import NotFoundError, UsageError
+    from expert.editor import find_editor, run_editor
     from expert.paths import make_private, user_paths
 
     file = user_paths().config_file
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    if not editor:
-        raise UsageError(
-            "There is no editor.", "Neither VISUAL nor EDITOR is set.", f"Open {file} yourself."
-        )
+    editor = find_editor(f"Open {file} yourself.")
     make_private(file.parent)
     file.touch(mode=0o600)
-    try:
-        code = subprocess.run([*shlex.split(editor), str(file)]).returncode
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise NotFoundError(
-            f"The editor {editor!r} cannot be started.", f"{why}.", "Set EDITOR."
-        ) from error
+    code = run_editor(editor, file)
     load_config()
     return code
 

@@ -21,6 +21,16 @@ def find_expert(text: str) -> ExpertChoice:
     name, separator, number = text.rpartition(":")
     if whole.is_file() or not separator:
         return ExpertChoice(_existing(whole), 1.0)
+    scale = scale_of(name, number, "FILE")
+    return ExpertChoice(_existing(expanded(name)), scale)
+
+
+def scale_of(name: str, number: str, form: str) -> float:
+    """Return what `NAME:NUMBER` multiplies an expert by; *form* is what stands for the name.
+
+    Raises:
+        UsageError: it is not a finite number.
+    """
     try:
         scale = float(number)
     except ValueError:
@@ -28,10 +38,10 @@ def find_expert(text: str) -> ExpertChoice:
     if not math.isfinite(scale):
         raise UsageError(
             f"The scale {number!r} of the expert {name} is not a number.",
-            "An expert is written FILE or FILE:SCALE.",
+            f"An expert is written {form} or {form}:SCALE.",
             f"Write for example {name}:0.5.",
         )
-    return ExpertChoice(_existing(expanded(name)), scale)
+    return scale
 
 
 def _existing(path: Path) -> Path:

@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from expert.editor import edited
 from expert.errors import ExpertError, ResourceError
 from expert.rendering import with_attachments
 from expert.tui.answering import events_of
@@ -19,7 +20,6 @@ from expert.tui.asking import How
 from expert.tui.backend import Answering, Backend, RouteFacts, route_facts
 from expert.tui.commands import called
 from expert.tui.completing import Known
-from expert.tui.editor import edited
 from expert.tui.mentions import read_mentions
 from expert.tui.screens.choose import Choose
 from expert.tui.screens.route import RouteScreen

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from expert.editor import edited
 from expert.errors import ExpertError, NotFoundError, UsageError
-from expert.tui.editor import edited
 
 
 def use(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> Path:
