@@ -133,3 +133,27 @@ def test_columns_of_other_tables_are_refused(
                 tried += 1
                 assert not accepts(compiled(one.database).start(table), table.encode(text)), text
     assert tried > count / 4
+
+
+@pytest.mark.parametrize(
+    ("count", "share"), [(60, 0.95), pytest.param(3000, 0.97, marks=pytest.mark.slow)]
+)
+def test_cut_queries_are_brought_to_an_end(
+    table: TokenTable, gold: list[Gold], count: int, share: float
+) -> None:
+    """Cut at any token; for most of them an end is found, and SQLite takes what comes out."""
+    draw, ended, tried = random.Random(7), 0, 0
+    for one in gold[:count]:
+        tokens = table.encode(one.sql)
+        if not accepts(compiled(one.database).start(table), tokens):
+            continue
+        constraint = compiled(one.database).start(table)
+        begun = tokens[: draw.randrange(len(tokens))]
+        for token in begun:
+            constraint.accept(token)
+        found, tried = constraint.ending(), tried + 1
+        if found is not None:
+            ended += 1
+            whole = table.decode([*begun, *found]).decode()
+            assert not complaint(one.database, whole), whole
+    assert tried >= 50 and ended >= share * tried

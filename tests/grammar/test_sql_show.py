@@ -9,7 +9,7 @@ from expert.grammar.sql.read import read_schema
 from expert.grammar.sql.show import describe, names_all
 from expert.train.examples import Source
 from expert.train.rows import read_rows
-from expert.train.tasks.sql import SPIDER
+from expert.train.tasks.spider import FILES
 
 DDL = """
 CREATE TABLE "my songs" (id INTEGER PRIMARY KEY, title VARCHAR(20) NOT NULL DEFAULT 'a, b',
@@ -47,7 +47,7 @@ def test_what_is_shown_is_read_again() -> None:
 
 def test_the_training_data_keeps_its_notation(data: Path) -> None:
     """Schemas of the training databases come out as they went in, but for types we do not name."""
-    texts = {row["schema"] for row in read_rows(Source(data).task(SPIDER[0]))}
+    texts = {row["schema"] for row in read_rows(Source(data).task(FILES[0]))}
     changed = [text for text in texts if describe(read_schema(text)) != text.replace(" others", "")]
     assert len(texts) > 100
     assert len(changed) <= 0.05 * len(texts)

@@ -15,6 +15,7 @@ from expert.grammar.sql.schema import Schema
 from expert.grammar.sql.scope import Query
 from expert.grammar.sql.state import State
 from expert.grammar.sql.statement import finish, step, viable
+from expert.grammar.sql.ways import ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class SqlCheck:
         return state is not None and finish(state)
 
     def suggestions(self) -> Iterator[bytes]:
-        """Yield nothing: the grammar itself closes brackets and texts."""
-        return iter(())
+        """Yield names and clauses that are still needed; brackets and texts are closed anyway."""
+        return ways(self.state, self.scanner)
 
     def anchors(self) -> tuple[int, ...]:
         """Return where tables were chosen."""

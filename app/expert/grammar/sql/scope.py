@@ -155,7 +155,10 @@ def use(frames: Frames, known: Known, name: bytes) -> Frames | None:
             return frames if name in query.aliases else None
         found = _providers(query, name)
         if found == 1 or (found and name in query.shared):
-            return frames
+            if query.stage != "on":
+                return frames
+            # a table that follows may have it too
+            return swap(frames, index, replace(query, loose=query.loose | {name}))
         if found:
             return None  # ambiguous
         if name in query.aliases and query.stage in NAMING:

@@ -12,7 +12,8 @@ from expert.train.tasks.reading import dictionary, reading
 from expert.train.tasks.regex import nlrx, structured
 from expert.train.tasks.shell import nl2bash, tldr
 from expert.train.tasks.skills import skills
-from expert.train.tasks.sql import spider, wide_wikisql, wikisql
+from expert.train.tasks.spider import spider
+from expert.train.tasks.sql import wide_wikisql, wikisql
 
 BUILDERS: dict[str, Builder] = {
     "copying": copying,

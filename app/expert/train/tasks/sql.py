@@ -1,22 +1,19 @@
-"""Questions to SQL: Spider and its paraphrases as conversations about one database, and WikiSQL."""
+"""Questions to SQL in a common form, and WikiSQL."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 
-from expert.train.examples import Example, Source, Turn, single
+from expert.train.examples import Example, Source, single
 from expert.train.rows import Row, drawn, read_rows
 
-SPIDER = ("sql/train_spider", "sql/train_spider_syn_paraphrases")
 WIKISQL = "sql/train_wikisql_aux_partial_schema"
 COLUMNS = re.compile(r"t\([^()]+\)")
 NAMED = re.compile(r"(?:SELECT|FROM|WHERE|AND|\() ?(?!(?:COUNT|SUM|AVG|MIN|MAX)\()([^ ()]+)")
 """What a query of WikiSQL reads: columns, and its table."""
 TEXT = re.compile(r"'(?:[^']|'')*'")
 MOST_OTHERS = 6
-LONGEST_SCHEMA = 1600  # characters; longer ones would fill a whole training sequence
 TEMPLATES = (
     "{schema}\n\n{question}",
     "{schema}\n\nQuestion: {question}\nSQL:",
@@ -84,34 +81,6 @@ def repair_wikisql(row: Row) -> str | None:
             return None
         conditions.append(f"{column} {operator} {quoted(row['question'][at : at + len(value)])}")
     return str(head) + " WHERE " + " AND ".join(conditions)
-
-
-def _conversation(rows: list[Row], variant: int) -> Example:
-    first = rows[0]
-    template = drawn(first["question"], variant).choice(TEMPLATES)
-    turns: list[Turn] = []
-    for row in rows:
-        prompt = row["question"] if turns else template.format(**row)
-        turns.append(Turn(prompt, normalise(row["sql"], row["schema"])))
-    return Example("sql", "spider:" + first["db"], tuple(turns))
-
-
-def spider(source: Source) -> Iterator[Example]:
-    """Yield conversations of one to six questions about a database, so that a long schema is read
-    once.
-    """
-    databases: dict[str, list[Row]] = defaultdict(list)
-    for name in SPIDER:
-        for row in read_rows(source.task(name)):
-            if len(row["schema"]) <= LONGEST_SCHEMA and '"' not in row["schema"]:
-                databases[row["db"]].append(row)
-    for db, rows in databases.items():
-        rng = drawn("sql", db, source.variant)
-        rng.shuffle(rows)
-        while rows:
-            size = rng.randint(1, 6)
-            yield _conversation(rows[:size], source.variant)
-            del rows[:size]
 
 
 def wikisql(source: Source) -> Iterator[Example]:
