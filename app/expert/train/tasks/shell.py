@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from expert.train.examples import Example, Source, single
 from expert.train.rows import drawn, read_rows
-from expert.train.split import file_group, page_group
+from expert.train.split import file_group, is_heldout, page_group
+from expert.train.tasks.arguments import Arguments, exchanged
 
 LONGEST_COMMAND = 200  # characters
 TEMPLATES = (
@@ -26,15 +27,27 @@ def repaired(command: str) -> str:
 
 
 def nl2bash(source: Source) -> Iterator[Example]:
-    """Yield bash one-liners; training rows with a command of the validation file join its group."""
+    """Yield bash one-liners; training rows with a command of the validation file join its group.
+
+    The first variant has the requests as they are; in the others those that are learnt from have
+    other arguments.
+    """
     validation = source.task("shell/nl2bash_dev")
-    for name in ("nl2bash_train", "nl2bash_dev"):
-        for row in read_rows(source.task(f"shell/{name}")):
-            if len(row["cmd"]) > LONGEST_COMMAND:
-                continue
-            group = file_group("nl2bash", row["cmd"], validation, "cmd")
-            template = drawn(row["nl"], source.variant).choice(TEMPLATES)
-            yield single("shell", group, template.format(request=row["nl"]), repaired(row["cmd"]))
+    files = (source.task(f"shell/{name}") for name in ("nl2bash_train", "nl2bash_dev"))
+    rows = [row for file in files for row in read_rows(file) if len(row["cmd"]) <= LONGEST_COMMAND]
+    groups = [file_group("nl2bash", row["cmd"], validation, "cmd") for row in rows]
+    learnt = [not is_heldout("shell", group) for group in groups]
+    arguments = Arguments.of(
+        (row["nl"], row["cmd"]) for row, kept in zip(rows, learnt, strict=True) if kept
+    )
+    for row, group, kept in zip(rows, groups, learnt, strict=True):
+        request, command = row["nl"], row["cmd"]
+        rng = drawn(request, source.variant)
+        template = rng.choice(TEMPLATES)
+        if source.variant and kept:
+            request, command = exchanged(request, command, arguments, rng)
+            group = file_group("nl2bash", command, validation, "cmd")
+        yield single("shell", group, template.format(request=request), repaired(command))
 
 
 def tldr(source: Source) -> Iterator[Example]:
