@@ -83,6 +83,17 @@ def test_an_installed_expert_is_chosen_by_its_names(
     assert choice.use("d" * 64) == ExpertUse("acme/sql", "d" * 64, -2.0, "1.2.0")
 
 
+@pytest.mark.parametrize("verbatim", [True, False])
+def test_whether_it_copies_the_texts_of_its_queries(
+    add: Any, tiny_path: Path, verbatim: bool
+) -> None:
+    """As its manifest says; nothing is said of it by default."""
+    add(grammar={"format": "sql", "verbatim": verbatim} if verbatim else {"format": "sql"})
+    profile = one("sql", tiny_path).profile
+    assert profile is not None
+    assert (profile.grammar_format, profile.verbatim) == ("sql", verbatim)
+
+
 def test_what_it_brings_along(add: Any, tiny_path: Path) -> None:
     """System prompt, sampling and grammar, as its manifest has them."""
     add(

@@ -201,6 +201,38 @@ def test_an_expert_of_sql_is_held_to_the_tables_shown(tmp_path: Path) -> None:
     assert choose_form(Request([shown]), ()) is None
 
 
+TABLES = "singer(id number pk, name, home)"
+
+
+@pytest.mark.parametrize("by", ["request", "expert", "expert and database"])
+def test_texts_of_a_query_may_be_held_to_the_question(tmp_path: Path, by: str) -> None:
+    """To what the user said in any turn, besides the tables and short codes."""
+    profile = ExpertProfile("a/sql", "1.0.0", "id", grammar_format="sql", verbatim=True)
+    experts = () if by == "request" else (ExpertChoice(tmp_path, 1.0, profile),)
+    asked = {} if by == "expert" else {"sql_schema": TABLES, "verbatim": by == "request"}
+    turns = [
+        Message("user", f"{TABLES}\n\nWho lives in Rome?"),
+        Message("assistant", "SELECT name FROM singer WHERE home = 'Turin'"),
+        Message("user", "And in new york?"),
+    ]
+    found = choose_form(Request(turns, **asked), experts)  # type: ignore[arg-type]  # its fields
+    assert found is not None
+    for text in ("Rome", "new york", "New york", "NY", "%york%"):
+        found.check(f"SELECT name FROM singer WHERE home = '{text}'", byte_table())
+    for text in ("Turin", "singer", "number", "New Yorkk"):
+        with pytest.raises(ContractError):
+            found.check(f"SELECT name FROM singer WHERE home = '{text}'", byte_table())
+
+
+def test_texts_of_a_query_are_free_where_nobody_asks(tmp_path: Path) -> None:
+    """A database alone holds names to its tables, and an expert may know values by heart."""
+    profile = ExpertProfile("a/sql", "1.0.0", "id", grammar_format="sql")
+    for experts in ((), (ExpertChoice(tmp_path, 1.0, profile),)):
+        found = choose_form(Request(HELLO, sql_schema=TABLES), experts)
+        assert found is not None
+        found.check("SELECT name FROM singer WHERE home = 'Turin'", byte_table())
+
+
 def test_sql_is_held_to_the_tables_of_a_database(assistant: Assistant, tmp_path: Path) -> None:
     """What comes out names nothing else, as SQLite itself finds when it prepares it."""
     file = tmp_path / "music.db"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from expert.forms import choose_form
-from expert.tables import is_about_tables, shown_tables, tables_first
+from expert.tables import is_about_tables, shown_tables, tables_first, words_besides_tables
 from expert.types import Attachment, ExpertChoice, ExpertProfile, Message, Request
 
 CREATE = "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, age INT);"
@@ -42,6 +42,13 @@ WORDINGS = [
 def test_one_form_for_all_wordings(text: str) -> None:
     """The short notation, an empty line and the question, as in training."""
     assert tables_first(asked(text)).messages[-1].content == f"{SHORT}\n\n{ASKED}"
+
+
+@pytest.mark.parametrize("text", WORDINGS)
+def test_the_words_besides_the_tables(text: str) -> None:
+    """Neither the tables nor the labels around them, of every turn of the user."""
+    assert words_besides_tables(asked(text)) == ASKED
+    assert words_besides_tables(asked(text, "And in Rome?")) == f"And in Rome?\n{ASKED}"
 
 
 def test_a_question_without_tables_stays_as_it_is() -> None:

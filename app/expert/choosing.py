@@ -114,5 +114,6 @@ def _profile(ready: "ReadyExpert") -> ExpertProfile:
         manifest.system_prompt,
         manifest.grammar.format if manifest.grammar is not None else None,
         ready.grammar,
+        manifest.grammar is not None and manifest.grammar.verbatim,
         manifest.parameters,
     )

@@ -16,7 +16,7 @@ from expert import resources
 from expert.engine.constrained import Contract, Reasoning
 from expert.errors import ContractError, NotFoundError, UsageError
 from expert.paths import expanded
-from expert.tables import shown_tables
+from expert.tables import shown_tables, words_besides_tables
 from expert.types import ExpertChoice, Request
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ def choose_form(request: Request, experts: tuple[ExpertChoice, ...] = ()) -> Ans
     asked: dict[str, tuple[Any, Callable[[Any], AnswerForm]]] = {
         "grammar": (request.grammar, read_grammar),
         "schema": (request.schema, partial(read_schema, question=request.question)),
-        "SQL schema": (request.sql_schema, read_sql_schema),
+        "SQL schema": (
+            request.sql_schema,
+            partial(read_sql_schema, words=_copied(request, experts)),
+        ),
     }
     wanted = [(name, value, read) for name, (value, read) in asked.items() if value is not None]
     if len(wanted) > 1:
@@ -112,14 +115,23 @@ def choose_form(request: Request, experts: tuple[ExpertChoice, ...] = ()) -> Ans
                 return read_schema(profile.grammar, request.question)
             return read_grammar(profile.grammar)
         if profile is not None and profile.grammar_format == "sql":
-            return _form_of_tables(shown_tables(request))
+            return _form_of_tables(shown_tables(request), _copied(request, experts))
     return None
 
 
-def _form_of_tables(tables: "Schema | None") -> AnswerForm | None:
+def _copied(request: Request, experts: tuple[ExpertChoice, ...]) -> str | None:
+    """Return the words that texts of a query must be; None: they may be any."""
+    profiles = (choice.profile for choice in experts if choice.profile is not None)
+    asked = next((one.verbatim for one in profiles if one.grammar_format == "sql"), False)
+    return words_besides_tables(request) if asked or request.verbatim else None
+
+
+def _form_of_tables(tables: "Schema | None", words: str | None) -> AnswerForm | None:
     from expert.grammar.sql.engine import compile_sql
 
-    return AnswerForm("SQL over the tables shown", compile_sql(tables)) if tables else None
+    if tables is None:
+        return None
+    return AnswerForm("SQL over the tables shown", compile_sql(tables, question=words))
 
 
 def shipped_grammars() -> dict[str, Path]:
@@ -235,10 +247,11 @@ def _is_json(text: str) -> bool:
     return text.lstrip().startswith("{") or text.strip() in ("true", "false")
 
 
-def read_sql_schema(asked: str | Path) -> AnswerForm:
+def read_sql_schema(asked: str | Path, words: str | None = None) -> AnswerForm:
     """Return the form of SQL that a database can answer: its file, or what describes its tables.
 
-    A string that is no name of a file is the description itself.
+    A string that is no name of a file is the description itself. With *words*, texts are some of
+    them.
 
     Raises:
         UsageError: it is no schema.
@@ -249,7 +262,7 @@ def read_sql_schema(asked: str | Path) -> AnswerForm:
 
     text = isinstance(asked, str) and any(mark in asked for mark in "(\n;")
     tables = read_tables(asked if text else expanded(asked))
-    return AnswerForm("SQL over these tables", compile_sql(tables), tables)
+    return AnswerForm("SQL over these tables", compile_sql(tables, question=words), tables)
 
 
 def describe(path: Path) -> str:

@@ -28,6 +28,15 @@ def shown_tables(request: Request) -> "Schema | None":
     return None
 
 
+def words_besides_tables(request: Request) -> str:
+    """Return what the user has said in a conversation, without the tables."""
+    from expert.grammar.sql.find import find_tables
+
+    said = [one.content for one in reversed(request.messages) if one.role == "user"]
+    found = [find_tables(text) for text in said]
+    return "\n".join(one.rest if one else text for one, text in zip(found, said, strict=True))
+
+
 def is_about_tables(request: Request, experts: Sequence[ExpertChoice]) -> bool:
     """Tell whether the answer is to be SQL over the tables that the question shows."""
     if any(form is not None for form in (request.grammar, request.schema, request.sql_schema)):

@@ -72,6 +72,8 @@ class ExpertProfile:
     """The form of every answer; None: any text."""
     grammar: Path | None = None
     """Absent for `sql`, whose grammar is made from the schema in the prompt."""
+    verbatim: bool = False
+    """Texts of its queries are words of the question."""
     parameters: Parameters = Parameters()
 
 
@@ -130,6 +132,8 @@ class Request:
     """The answer is JSON that keeps this schema: a file, JSON text, or a JSON value."""
     sql_schema: str | Path | None = None
     """The answer is SQL over these tables: a database, or a file that creates them."""
+    verbatim: bool = False
+    """Texts of a query that is held to tables are words of the question, or short codes."""
     beams: int = 1
     """Hypotheses of a beam search, which takes the place of sampling; 1: none."""
     think: bool = False

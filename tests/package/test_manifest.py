@@ -106,6 +106,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "cannot start at the answer",
     ),
     "grammar without file": (draft(grammar={"format": "gbnf"}), "needs a file"),
+    "verbatim without sql": (
+        draft(grammar={"format": "gbnf", "file": "g.gbnf", "verbatim": True}), "only for sql"
+    ),
+    "verbatim as a text": (draft(grammar={"format": "sql", "verbatim": "yes"}), "verbatim"),
     "grammar in a wrong file": (draft(grammar={"format": "gbnf", "file": "g.py"}), "ends with"),
     "document that is a program": (draft(documents=["setup.py"]), "ends with .md or .txt"),
     "upside-down interval": (

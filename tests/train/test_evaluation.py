@@ -65,12 +65,13 @@ def scores(songs: TaskData) -> list[Score]:
     who = conditions(GOOD, OTHERS, 2)
     told: list[tuple[int, int]] = []
     made = evaluate(
-        ("snips",), who, Settings(songs, 8, 2, 50, FORM), answer,
+        ("snips",), who, Settings(songs, 8, 2, 50, FORM, verbatim=True), answer,
         lambda done, total: told.append((done, total)),
     )  # fmt: skip
     assert told[-1] == (56, 56) and [done for done, _ in told] == list(range(1, 57))
     assert {len(a.messages) for a in asked} == {1, 5}
     assert [a.form for a in asked if a.form] == [("schema", FORM)] * 16
+    assert [a.verbatim for a in asked] == [a.form is not None for a in asked]
     return made
 
 

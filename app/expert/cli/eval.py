@@ -70,7 +70,7 @@ def run(arguments: list[str]) -> int:
             settings = replace(settings, shots=args.shots)
         scores = training.measure(
             settings, base.path, data, rows(args, settings), expert=target.adapter,
-            other=other.adapter, grammar=read_source(folder).grammar,
+            other=other.adapter, source=read_source(folder),
         )  # fmt: skip
     if args.into is not None:
         write(args.into, scores, base.name)

@@ -20,6 +20,7 @@ from expert.errors import ContractError, UsageError
 if TYPE_CHECKING:
     from expert.package.keys import PrivateKey
     from expert.train.adapter.feed import Method
+    from expert.train.adapter.package import Source
     from expert.train.adapter.recipe import Evaluation
     from expert.train.adapter.task_data import TaskData
     from expert.train.adapter.train import Listener, Options, Trained
@@ -276,7 +277,7 @@ def answering(base: Path) -> Iterator["Answerer"]:
         )
         if asking.form is not None:
             option, file = asking.form
-            held: dict[str, Any] = {option: file}
+            held: dict[str, Any] = {option: file, "verbatim": asking.verbatim}
             request = replace(request, **held)
         try:
             return assistant.ask(request).text
@@ -294,7 +295,7 @@ def measured(trained: "Trained", rows: int, other: Path | None) -> "list[Score]"
         return []
     return measure(
         settings, trained.base.file, trained.data, rows,
-        expert=trained.report.path, other=other, grammar=trained.source.grammar,
+        expert=trained.report.path, other=other, source=trained.source,
     )  # fmt: skip
 
 
@@ -306,13 +307,15 @@ def measure(
     *,
     expert: Path | None,
     other: Path | None = None,
-    grammar: Path | None = None,
+    source: "Source",
 ) -> "list[Score]":
     """Score the base alone, with examples, with the expert, under its grammar, and with another."""
     from expert.train.evaluation.conditions import Settings, conditions, evaluate
 
     who = conditions(expert, other, settings.shots)
-    asked = Settings(data, rows, settings.shots, settings.max_tokens, grammar)
+    asked = Settings(
+        data, rows, settings.shots, settings.max_tokens, source.grammar, source.verbatim
+    )
     with answering(base) as answer:
         return evaluate(settings.tasks, who, asked, answer, progress("measuring"))
 

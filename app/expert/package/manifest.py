@@ -84,6 +84,8 @@ class Grammar(Part, frozen=True, kw_only=True):
     format: Literal["gbnf", "json-schema", "sql"]
     file: FilePath | None = None
     """Absent for `sql`, whose grammar is made from the schema in the prompt."""
+    verbatim: bool = False
+    """Texts of a query are words of the question, or codes of up to three letters."""
 
 
 class Sampling(Part, frozen=True, kw_only=True):

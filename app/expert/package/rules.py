@@ -119,6 +119,8 @@ def _paths(manifest: Manifest) -> Iterator[str]:
     grammar = manifest.grammar
     if grammar is not None and grammar.file is None and grammar.format != "sql":
         yield f"grammar: the format {grammar.format} needs a file"
+    if grammar is not None and grammar.verbatim and grammar.format != "sql":
+        yield "grammar: `verbatim` is only for sql; a JSON Schema says it of each string"
 
 
 def _roles(manifest: Manifest) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -24,6 +24,7 @@ from expert.grammar.lark import to_lark
 from expert.grammar.normal import reachable
 from expert.grammar.regex import regex
 from expert.grammar.sql.check import opening_check
+from expert.grammar.sql.copied import copied_text
 from expert.grammar.sql.dialects import dialect_named
 from expert.grammar.sql.grammar import fold, functions_of, plain_grammar
 from expert.grammar.sql.schema import Schema
@@ -36,18 +37,27 @@ _LEXEMES = frozenset(_NAMED.split())
 
 
 def compile_sql(
-    schema: Schema, dialect: str = "sqlite", kinds: tuple[str, ...] = ("query",)
+    schema: Schema,
+    dialect: str = "sqlite",
+    kinds: tuple[str, ...] = ("query",),
+    question: str | None = None,
 ) -> CompiledGrammar:
     """Return what a statement about *schema* must be: its grammar, and each name in its scope.
+
+    With a *question*, texts are words of it, or codes of a few letters.
 
     Raises:
         UsageError: there is no such dialect.
     """
     spoken = dialect_named(dialect)
-    grammar = plain_grammar(schema, spoken, kinds)
-    return CompiledGrammar(
-        to_lark(_tokens(grammar)), opening_check(schema, spoken, functions_of(spoken))
-    )
+    tokens = _tokens(plain_grammar(schema, spoken, kinds))
+    if question is not None:
+        texts = {
+            name: Lexeme(f"/{regex(copied_text(question, quote))}/")
+            for name, quote in (("string", "'"), ("text", '"'))
+        }
+        tokens = Grammar(tokens.rules | texts, tokens.root)
+    return CompiledGrammar(to_lark(tokens), opening_check(schema, spoken, functions_of(spoken)))
 
 
 def _tokens(grammar: Grammar) -> Grammar:

@@ -14,8 +14,10 @@ from expert.grammar.sql.statement import step
 
 _VALUE = b"1"
 _CASE = (b"end", b"then 1 end", b"when 1 then 1 end")
-_REST = (*_CASE, b"by ", b"and 1")
-"""What an open CASE, half a keyword, or BETWEEN lacks; after brackets, for AND always fits."""
+_REST = (*_CASE, b"by ", b"and 1", b"limit 1")
+"""What an open CASE, half a keyword, BETWEEN, or a space at the end lacks; after brackets, for some
+always fit.
+"""
 _WORDS = (
     b"select ", b"from ", b"where 1", b"group by ", b"order by ", b"limit 1", b"having 1", b"join ",
     b"between 1 and 1", b"exists (select 1)", b"else 1 end", b"case when 1 then 1 end", *_CASE,
@@ -44,8 +46,9 @@ def ways(state: State, scanner: Scanner) -> Iterator[bytes]:
     if not kind:
         yield from _names(state)
     whole = _whole(state, scanner)
+    gaps = (b" ",) if kind else (b" ", b"")  # a space may be there already
     if whole is not None:
-        yield from (b" " + text for text in _clauses(whole))
+        yield from (gap + text for text in _clauses(whole) for gap in gaps)
         if len(whole.frames) > 1:
             yield b")"
     if kind == "word":
@@ -53,7 +56,8 @@ def ways(state: State, scanner: Scanner) -> Iterator[bytes]:
         words = (*_names(state), *_WORDS, *(calls if state.operand else ()))
         yield from (word[len(part) :] for word in words if word.startswith(part) and word != part)
     if whole is not None:
-        yield from (b" " + text for text in (*(_names(whole) if kind else ()), *_REST))
+        more = (*(_names(whole) if kind else ()), *_REST)
+        yield from (gap + text for text in more for gap in gaps)
 
 
 def _is_new(state: State) -> bool:

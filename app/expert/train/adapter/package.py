@@ -41,6 +41,11 @@ class Source:
     """Prompts that are for it; in the file \\n stands for a new line."""
     grammar: Path | None
 
+    @property
+    def verbatim(self) -> bool:
+        """Whether texts of its queries are words of the question."""
+        return bool(self.about.get("grammar", {}).get("verbatim", False))
+
 
 def read_source(folder: Path) -> Source:
     """Read `manifest.toml` and `routing.txt`, which stand beside a recipe.

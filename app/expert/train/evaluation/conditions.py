@@ -41,6 +41,8 @@ class Asking:
     max_tokens: int
     form: Form = None
     """What holds the answer to a grammar; None: any text."""
+    verbatim: bool = False
+    """Whether texts of a query are words of the question then."""
 
 
 Answerer = Callable[[Asking], str]
@@ -67,6 +69,8 @@ class Settings:
     max_tokens: int
     grammar: Path | None = None
     """The expert's own grammar or JSON Schema; SQL takes its grammar from each database."""
+    verbatim: bool = False
+    """Whether texts of queries under a grammar are words of the question."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,7 @@ def _asked(
             condition.adapters,
             settings.max_tokens,
             bench.form(example) if condition.constrained else None,
+            condition.constrained and settings.verbatim,
         )
         for example in rows
     ]

@@ -1,0 +1,43 @@
+"""Texts of a query that are words of the question, so that none is invented or misspelt."""
+
+import re
+from itertools import pairwise
+
+from expert.grammar import chars
+from expert.grammar.form import EMPTY, Chars, Node, Repeat, Sequence, Text, choice, sequence
+
+LONGEST = 16  # words of one text
+CODE = 3  # letters of what a question says otherwise: 'F', 'CA', 'Yes'
+_WORD = re.compile(r"\w+|[^\w\s]")
+_LETTERS = Chars(chars.of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"))
+
+
+def copied_text(question: str, quote: str) -> Node:
+    """Return the texts that a query may hold: a run of words of *question*, or a short code.
+
+    A `%` may stand before and after it, for LIKE. A run has up to 16 words, each mark of
+    punctuation being one, and may begin with a capital letter where the question has none.
+    """
+    wild = Repeat(Text("%"), 0, 1)
+    inside = choice(Repeat(_LETTERS, 0, CODE), *_runs(question, quote))
+    return Sequence((Text(quote), wild, inside, wild, Text(quote)))
+
+
+def _runs(question: str, quote: str) -> list[Node]:
+    """Return the runs that begin at each word, each as long as one likes."""
+    words = list(_WORD.finditer(question))
+    pairs = list(pairwise(words))
+    runs: list[Node] = []
+    for place, first in enumerate(words):
+        run: Node = EMPTY
+        for before, word in reversed(pairs[place : place + LONGEST - 1]):
+            gap = " " if before.end() < word.start() else ""
+            said = (gap + word[0]).replace(quote, quote * 2)
+            run = Repeat(sequence(Text(said), run), 0, 1)
+        runs += [sequence(Text(word), run) for word in _beginnings(first[0], quote)]
+    return list(dict.fromkeys(runs))
+
+
+def _beginnings(word: str, quote: str) -> set[str]:
+    said = word.replace(quote, quote * 2)
+    return {said, said[0].upper() + said[1:]}
