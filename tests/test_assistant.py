@@ -110,6 +110,6 @@ def test_the_time_limit_ends_an_answer(slow_model: Path) -> None:
     """What came until then is the answer, and it is marked."""
     with Assistant(slow_model) as assistant:
         assistant.resident.wait(None)
-        found = answer(assistant, Request(HELLO, max_tokens=4000, temperature=1, timeout=0.5))
+        found = answer(assistant, Request(HELLO, max_tokens=4000, temperature=0, timeout=0.5))
     assert found.finish == "timeout"
     assert found.timings.answer_tokens < 4000

@@ -183,7 +183,7 @@ def test_a_pipe_that_never_closes_gets_a_hint(tiny_path: Path) -> None:
 
 def test_the_time_limit_keeps_what_came(slow_model: Path) -> None:
     """--timeout ends the answer with code 124 and says so."""
-    done = expert("ask", "-m", slow_model, "--timeout", "0.5", "--temperature", "1", "Hello")
+    done = expert("ask", "-m", slow_model, "--timeout", "0.5", "--temperature", "0", "Hello")
     assert done.code == 124
     assert "time limit" in done.message
 
@@ -256,7 +256,7 @@ def test_no_socket_is_opened(tiny_path: Path) -> None:
 @pytest.mark.parametrize("delay", [0.05, 0.15, 0.3, 0.6])
 def test_ctrl_c_at_any_phase(slow_model: Path, delay: float) -> None:
     """Whenever SIGINT comes, the code is 130 and no traceback is shown."""
-    with start("ask", "-m", slow_model, "-q", "--temperature", "1", "Hello") as process:
+    with start("ask", "-m", slow_model, "-q", "--temperature", "0", "Hello") as process:
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)

@@ -22,6 +22,8 @@ from support.program import PROGRAM, Outcome, expert, in_terminal, start
 
 GREEDY = ("--temperature", "0", "--max-tokens", "6")
 LONG = ("-q", "--temperature", "1", "--seed", "5")
+ENDLESS = ("-q", "--temperature", "0")
+"""Greedy, random weights repeat themselves and never end."""
 
 
 def shell(script: str, timeout: float = 180, **environment: str) -> Outcome:
@@ -219,7 +221,7 @@ def test_ctrl_c_still_prints_the_json(slow_model: Path) -> None:
 
 def test_the_time_limit_keeps_what_came(slow_model: Path) -> None:
     """124, the beginning of the answer on stdout, and it is recorded as cut short."""
-    done = expert("ask", "-m", slow_model, "--timeout", "1.5", *LONG, "Hello")
+    done = expert("ask", "-m", slow_model, "--timeout", "1.5", *ENDLESS, "Hello")
     assert done.code == 124
     turns = recorded()
     if turns:  # else the model was still loading, on a busy machine
