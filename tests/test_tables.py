@@ -48,7 +48,13 @@ def test_one_form_for_all_wordings(text: str) -> None:
 def test_the_words_besides_the_tables(text: str) -> None:
     """Neither the tables nor the labels around them, of every turn of the user."""
     assert words_besides_tables(asked(text)) == ASKED
-    assert words_besides_tables(asked(text, "And in Rome?")) == f"And in Rome?\n{ASKED}"
+    assert words_besides_tables(asked(text, "And in Rome?")) == f"{ASKED}\nAnd in Rome?"
+
+
+def test_words_of_files_count() -> None:
+    """What came through a pipe or from a file can be copied as well."""
+    file = Attachment("notes.txt", "Ann of Rome")
+    assert "Ann of Rome" in words_besides_tables(asked(f"{SHORT}\n\n{ASKED}", attachments=(file,)))
 
 
 def test_a_question_without_tables_stays_as_it_is() -> None:

@@ -29,10 +29,11 @@ def shown_tables(request: Request) -> "Schema | None":
 
 
 def words_besides_tables(request: Request) -> str:
-    """Return what the user has said in a conversation, without the tables."""
+    """Return what the user has said in a conversation, files included, without the tables."""
     from expert.grammar.sql.find import find_tables
 
-    said = [one.content for one in reversed(request.messages) if one.role == "user"]
+    earlier = [one.content for one in request.messages[:-1] if one.role == "user"]
+    said = (*earlier, request.question)
     found = [find_tables(text) for text in said]
     return "\n".join(one.rest if one else text for one, text in zip(found, said, strict=True))
 

@@ -8,7 +8,7 @@ import pytest
 
 from expert.forms import byte_table
 from expert.grammar.constraint import Constraint
-from expert.grammar.sql.copied import CODE
+from expert.grammar.sql.copied import CODE, MOST
 from expert.grammar.sql.engine import compile_sql
 from expert.grammar.sql.read import read_schema
 from grammar.vocabularies import accepts
@@ -117,6 +117,15 @@ def test_any_question_makes_a_grammar(question: str) -> None:
     word = question.split()[0] if question.split() else "?"
     query = f"SELECT day FROM t WHERE name = {literal(word)}"
     assert accepts(start.copy(), [*query.encode()]) is bool(question.strip())
+
+
+def test_of_a_long_question_the_last_words_count() -> None:
+    """A file of many words before it does not keep an answer waiting for seconds."""
+    words = [f"word{number}" for number in range(MOST + 500)]
+    start = held(" ".join(words))
+    for place, right in ((0, False), (499, False), (500, True), (-1, True)):
+        query = f"SELECT day FROM t WHERE name = '{words[place]}'"
+        assert accepts(start.copy(), [*query.encode()]) is right
 
 
 def test_codes_are_short() -> None:

@@ -7,6 +7,7 @@ from expert.grammar import chars
 from expert.grammar.form import EMPTY, Chars, Node, Repeat, Sequence, Text, choice, sequence
 
 LONGEST = 16  # words of one text
+MOST = 1000  # words of a question, the last ones; each costs half a millisecond
 CODE = 3  # letters of what a question says otherwise: 'F', 'CA', 'Yes'
 _WORD = re.compile(r"\w+|[^\w\s]")
 _LETTERS = Chars(chars.of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"))
@@ -25,7 +26,7 @@ def copied_text(question: str, quote: str) -> Node:
 
 def _runs(question: str, quote: str) -> list[Node]:
     """Return the runs that begin at each word, each as long as one likes."""
-    words = list(_WORD.finditer(question))
+    words = list(_WORD.finditer(question))[-MOST:]
     pairs = list(pairwise(words))
     runs: list[Node] = []
     for place, first in enumerate(words):
