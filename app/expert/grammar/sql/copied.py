@@ -39,6 +39,6 @@ def _runs(question: str, quote: str) -> list[Node]:
     return list(dict.fromkeys(runs))
 
 
-def _beginnings(word: str, quote: str) -> set[str]:
+def _beginnings(word: str, quote: str) -> tuple[str, str]:
     said = word.replace(quote, quote * 2)
-    return {said, said[0].upper() + said[1:]}
+    return said, said[0].upper() + said[1:]

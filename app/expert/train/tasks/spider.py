@@ -20,8 +20,8 @@ def spider(source: Source) -> Iterator[Example]:
     """Yield conversations of one to six questions about a database, so that a long schema is read
     once.
 
-    The first variant has them as they are; in the others those that are learnt from are about
-    databases with other names, values and orders.
+    Queries call their tables by name. The first variant has the questions as they are; in the
+    others those that are learnt from are about databases with other names, values and orders.
     """
     databases: dict[str, list[Row]] = defaultdict(list)
     for name in FILES:
