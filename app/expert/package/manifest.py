@@ -85,7 +85,7 @@ class Grammar(Part, frozen=True, kw_only=True):
     file: FilePath | None = None
     """Absent for `sql`, whose grammar is made from the schema in the prompt."""
     verbatim: bool = False
-    """Texts of a query are words of the question, or codes of up to three letters."""
+    """Texts of a query are words of the question, codes of up to three capitals, Yes or No."""
 
 
 class Sampling(Part, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ def literal(text: str, quote: str = "'") -> str:
     [
         "O'Brien", "anna-lena", "the \"Old 97's\" (Rome, 1998)", "Old 97's", "Rome", "1998", "50 %",
         "may 1st", "and the", "Who of O'Brien", "%Brien%", "Rome%", "Anna-lena", "May 1st",
-        "F", "CA", "Yes", "", "%", "%x%", "O'Brien, anna-lena and the",
+        "F", "CA", "Yes", "No", "", "%", "%X%", "O'Brien, anna-lena and the",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("quote", ["'", '"'])
@@ -54,6 +54,7 @@ def test_words_of_the_question_and_short_codes_are_allowed(
     "text",
     [
         "Brian", "anna-len", "ome,", "Rome 1998", "rOme", "lena and of", "1998)x", "nobody",
+        "Har", "har", "f1", "yes", "QQQQ",
         "O' Brien", "may  1st", "Rome, 1998) won at 51", "%omes%", "abcd", "Old 97''s",
     ],
 )  # fmt: skip
@@ -129,7 +130,7 @@ def test_of_a_long_question_the_last_words_count() -> None:
 
 
 def test_codes_are_short() -> None:
-    """Three letters name most things that a question says with another word."""
+    """Three capitals name most things that a question says with another word."""
     start = held("who is there?")
     for length in range(6):
         query = f"SELECT day FROM t WHERE name = '{'Q' * length}'"

@@ -8,19 +8,20 @@ from expert.grammar.form import EMPTY, Chars, Node, Repeat, Sequence, Text, choi
 
 LONGEST = 16  # words of one text
 MOST = 1000  # words of a question, the last ones; each costs half a millisecond
-CODE = 3  # letters of what a question says otherwise: 'F', 'CA', 'Yes'
+CODE = 3  # capitals of what a question says otherwise: 'F', 'CA', 'USA'
 _WORD = re.compile(r"\w+|[^\w\s]")
-_LETTERS = Chars(chars.of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"))
+_CAPITALS = Chars(chars.of("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+_ANSWERS = (Text("Yes"), Text("No"))
 
 
 def copied_text(question: str, quote: str) -> Node:
-    """Return the texts that a query may hold: a run of words of *question*, or a short code.
+    """Return the texts that a query may hold: a run of words of *question*, a code, Yes or No.
 
     A `%` may stand before and after it, for LIKE. A run has up to 16 words, each mark of
     punctuation being one, and may begin with a capital letter where the question has none.
     """
     wild = Repeat(Text("%"), 0, 1)
-    inside = choice(Repeat(_LETTERS, 0, CODE), *_runs(question, quote))
+    inside = choice(Repeat(_CAPITALS, 0, CODE), *_ANSWERS, *_runs(question, quote))
     return Sequence((Text(quote), wild, inside, wild, Text(quote)))
 
 
