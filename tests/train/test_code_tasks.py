@@ -17,7 +17,7 @@ from expert.train.examples import Source
 from expert.train.tasks.calls import call_schema, sgd
 from expert.train.tasks.commit import commit, conventional, git_diff
 from expert.train.tasks.cypher import Graph, cypher, read_graph
-from expert.train.tasks.shell import repaired
+from expert.train.tasks.spelling import repaired
 from expert.train.tasks.sql import wide_wikisql
 
 EXPERTS = Path(__file__).parents[2] / "experts"

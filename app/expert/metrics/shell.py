@@ -11,6 +11,8 @@ import shlex
 from collections import Counter
 from dataclasses import dataclass, field
 
+from expert.metrics.synonyms import one_form
+
 OPERATORS = "|&;<>()"
 SHIELD = {ord(sign): 0xE100 + place for place, sign in enumerate(OPERATORS)}
 """A private character for each operator, where it is only text."""
@@ -26,12 +28,43 @@ LONG_DASH = frozenset(
 
 @dataclass
 class Simple:
-    """One program with its options, arguments and redirections."""
+    """One program with its assignments, options, arguments and redirections."""
 
-    program: str = ""
-    flags: Counter[str] = field(default_factory=Counter)
-    arguments: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
     redirections: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def program(self) -> str:
+        """Return the first word that assigns nothing, or nothing."""
+        return next((word for word in self.words if not ASSIGNMENT.match(word)), "")
+
+    @property
+    def flags(self) -> Counter[str]:
+        """Return how often each option occurs, without values."""
+        return self._sorted()[0]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Return assignments, the values of options, and all other words, in order."""
+        return self._sorted()[1]
+
+    def one_form(self) -> Simple:
+        """Return the command that stands for all that mean the same."""
+        start = self.words.index(self.program) if self.program else len(self.words)
+        return Simple(self.words[:start] + one_form(self.words[start:]), self.redirections)
+
+    def _sorted(self) -> tuple[Counter[str], list[str]]:
+        flags: Counter[str] = Counter()
+        arguments: list[str] = []
+        program = ""
+        for word in self.words:
+            if program:
+                _sort(program, word, flags, arguments)
+            elif ASSIGNMENT.match(word):
+                arguments.append(word)
+            else:
+                program = word
+        return flags, arguments
 
 
 @dataclass
@@ -45,13 +78,14 @@ class Command:
         """Return what is left when arguments lose their values but not their number."""
         return self.operators, [
             (p.program, p.flags, len(p.arguments), [op for op, _ in p.redirections])
-            for p in self.parts
+            for p in map(Simple.one_form, self.parts)
         ]
 
     def whole(self) -> object:
         """Return everything but the order of flags."""
         return self.operators, [
-            (p.program, p.flags, p.arguments, p.redirections) for p in self.parts
+            (p.program, p.flags, p.arguments, p.redirections)
+            for p in map(Simple.one_form, self.parts)
         ]
 
 
@@ -79,7 +113,7 @@ def read_command(text: str) -> Command | None:
             command.parts[-1].redirections.append((redirection, word))
             redirection = ""
         else:
-            _add(command.parts[-1], word)
+            command.parts[-1].words.append(word)
     return None if redirection or not command.parts[0].program else command
 
 
@@ -98,29 +132,27 @@ def _shielded(text: str) -> str:
     return "".join(made)
 
 
-def _add(part: Simple, word: str) -> None:
-    if not part.program:
-        if ASSIGNMENT.match(word):
-            part.arguments.append(word)
-        else:
-            part.program = word
-    elif COUNT.fullmatch(word):
-        part.flags["-NUMBER"] += 1
-        part.arguments.append(word[1:])
+def _sort(program: str, word: str, flags: Counter[str], arguments: list[str]) -> None:
+    if COUNT.fullmatch(word):
+        flags["-NUMBER"] += 1
+        arguments.append(word[1:])
     elif word.startswith("--") and "=" in word:
         name, _, value = word.partition("=")
-        part.flags[name] += 1
-        part.arguments.append(value)
-    elif CLUSTER.fullmatch(word) and part.program not in LONG_DASH:
-        part.flags.update(f"-{letter}" for letter in word[1:])
+        flags[name] += 1
+        arguments.append(value)
+    elif CLUSTER.fullmatch(word) and program not in LONG_DASH:
+        flags.update(f"-{letter}" for letter in word[1:])
     elif word.startswith("-") and word not in ("-", "--"):
-        part.flags[word] += 1
+        flags[word] += 1
     else:
-        part.arguments.append(word)
+        arguments.append(word)
 
 
 def same_structure(answer: str, reference: str) -> bool:
-    """Tell whether two commands run the same programs with the same flags and as many arguments."""
+    """Tell whether two commands run the same programs with the same flags and as many arguments.
+
+    What means the same is the same: `find -name x -print` and `find . -name x`.
+    """
     found, wanted = read_command(answer), read_command(reference)
     if found is None or wanted is None:
         return answer.strip() == reference.strip()
