@@ -22,7 +22,8 @@ from expert.train.tasks.calls import call_schema, sgd, signature
 from expert.train.tasks.commit import LONGEST_SUBJECT, TYPES, conventional, git_diff
 from expert.train.tasks.cypher import Graph, read_graph
 from expert.train.tasks.others import instruct, intent
-from expert.train.tasks.shell import LONGEST_COMMAND, nl2bash, repaired, tldr
+from expert.train.tasks.shell import LONGEST_COMMAND, nl2bash, tldr
+from expert.train.tasks.spelling import repaired
 from expert.train.tasks.sql import normalise, quoted, repair_wikisql, wide_wikisql
 
 SCHEMA = "Song(Id, Title, Year, Singer_Id), Singer(Id, Name, Country)"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from expert.train.examples import Example, Source, single
 from expert.train.rows import drawn, read_rows
-from expert.train.split import file_group, is_heldout, page_group
+from expert.train.split import file_group, is_heldout, page_group, texts_of
 from expert.train.tasks.arguments import Arguments, exchanged
+from expert.train.tasks.spelling import one_spelling, repaired
 
 LONGEST_COMMAND = 200  # characters
 TEMPLATES = (
@@ -21,16 +21,11 @@ TEMPLATES = (
 SYSTEMS = {"windows": "Windows", "osx": "macOS", "android": "Android"}
 
 
-def repaired(command: str) -> str:
-    """Return a command with the backslash that some rows lost before the `;` of `find -exec`."""
-    return re.sub(r"(?<=\{\}) ;", r" \;", command.strip())
-
-
 def nl2bash(source: Source) -> Iterator[Example]:
     """Yield bash one-liners; training rows with a command of the validation file join its group.
 
-    The first variant has the requests as they are; in the others those that are learnt from have
-    other arguments.
+    Rows that are learnt from have one spelling, and but for the first variant other arguments; one
+    that becomes a command of the validation file, in whatever spelling, is left out.
     """
     validation = source.task("shell/nl2bash_dev")
     files = (source.task(f"shell/{name}") for name in ("nl2bash_train", "nl2bash_dev"))
@@ -40,14 +35,19 @@ def nl2bash(source: Source) -> Iterator[Example]:
     arguments = Arguments.of(
         (row["nl"], row["cmd"]) for row, kept in zip(rows, learnt, strict=True) if kept
     )
+    judged = {one_spelling(command) for command in texts_of(validation, "cmd")}
     for row, group, kept in zip(rows, groups, learnt, strict=True):
         request, command = row["nl"], row["cmd"]
         rng = drawn(request, source.variant)
-        template = rng.choice(TEMPLATES)
-        if source.variant and kept:
+        prompt = rng.choice(TEMPLATES)
+        if not kept:
+            yield single("shell", group, prompt.format(request=request), repaired(command))
+            continue
+        if source.variant:
             request, command = exchanged(request, command, arguments, rng)
-            group = file_group("nl2bash", command, validation, "cmd")
-        yield single("shell", group, template.format(request=request), repaired(command))
+        command = one_spelling(command)
+        if command not in judged:
+            yield single("shell", group, prompt.format(request=request), command)
 
 
 def tldr(source: Source) -> Iterator[Example]:
