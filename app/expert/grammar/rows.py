@@ -1,5 +1,6 @@
 """What can stand at the same place of a text: the rows of a grammar of lexemes."""
 
+from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -125,9 +126,12 @@ def _unite(
         return index
 
     meetings = _Meetings(leaves, meet)
-    pending, seen = [start, *after], set[int]()
+    seen = set[int]()
+    first = len(leaves)
+    pending = deque([first, *range(len(leaves))])
     while pending:
-        row = pending.pop()
+        place = pending.popleft()
+        row = start if place == first else after[group(place)]
         if row in seen:
             continue
         seen.add(row)
@@ -136,7 +140,7 @@ def _unite(
             if one != other:
                 groups[other] = one
                 after[one] |= after[other]
-                pending.append(after[one])
+                pending.append(one)
     return Rows(leaves, start, [after[group(index)] for index in range(len(leaves))])
 
 
