@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from expert.train.examples import Example, Source, single
 from expert.train.rows import drawn, read_rows
-from expert.train.split import file_group
+from expert.train.split import file_group, is_heldout
+from expert.train.tasks.characters import exchanged
 from expert.train.tasks.notation import NotationError, read_nlrx, read_term
 from expert.train.tasks.pattern import searched
 from expert.train.words import NEWS, invented, vocabulary
@@ -47,21 +48,28 @@ def compiles(pattern: str) -> bool:
 
 
 def nlrx(source: Source) -> Iterator[Example]:
-    """Yield descriptions of lines; placeholders become random words, a lesson in copying."""
+    """Yield descriptions of lines; placeholders become random words, a lesson in copying.
+
+    In all variants but the first those that are learnt from speak of other kinds of characters.
+    """
     words = vocabulary(source.text(NEWS))
     validation = source.task("regex/nlrx_turk_val")
     for name in NLRX:
         for row in read_rows(source.task(f"regex/{name}")):
+            rng = drawn(row["nl"], row["regex"], source.variant)
+            description, expression = row["nl"], row["regex"]
+            group = file_group("nlrx", description, validation, "nl")
+            if source.variant and not is_heldout("regex", group):
+                description, expression = exchanged(description, expression, rng)
+                group = file_group("nlrx", description, validation, "nl")
             try:
-                pattern = searched(read_nlrx(row["regex"]))
+                pattern = searched(read_nlrx(expression))
             except NotationError:
                 continue
-            if set(PLACEHOLDER.findall(pattern)) - set(PLACEHOLDER.findall(row["nl"])):
+            if set(PLACEHOLDER.findall(pattern)) - set(PLACEHOLDER.findall(description)):
                 continue
-            rng = drawn(row["nl"], row["regex"], source.variant)
-            text, pattern = filled(tidy(row["nl"]), pattern, words, rng)
+            text, pattern = filled(tidy(description), pattern, words, rng)
             if compiles(pattern):
-                group = file_group("nlrx", row["nl"], validation, "nl")
                 prompt = rng.choice(TEMPLATES).format(text=text)
                 yield single("regex", group, prompt, pattern)
 
